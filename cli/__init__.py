@@ -1,0 +1,1 @@
+"""lorgnette: the host application."""

@@ -1,0 +1,1 @@
+"""The voice pipeline. Imports neither click, rich nor serial, and knows no wire."""

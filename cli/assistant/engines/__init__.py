@@ -1,0 +1,1 @@
+"""One file per engine; every heavy import lives inside its own file."""

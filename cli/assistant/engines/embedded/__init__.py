@@ -1,0 +1,1 @@
+"""The small Whisper that ships with the package; see CARD.md."""

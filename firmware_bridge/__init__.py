@@ -1,0 +1,1 @@
+"""How host and frame talk."""

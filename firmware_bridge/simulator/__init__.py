@@ -1,0 +1,1 @@
+"""The simulated frame: the firmware's own C core with scripted peripherals."""

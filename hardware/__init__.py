@@ -1,0 +1,1 @@
+"""The frame itself: boards, firmware, assembly."""

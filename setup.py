@@ -1,0 +1,11 @@
+"""Only what pyproject.toml cannot say: the C core, and the stable ABI tag of the wheel."""
+
+import sysconfig
+
+from setuptools import setup
+
+free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+setup(
+    cffi_modules=["firmware_bridge/core_build.py:ffibuilder"],
+    options={} if free_threaded else {"bdist_wheel": {"py_limited_api": "cp311"}},
+)
