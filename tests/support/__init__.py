@@ -1,0 +1,1 @@
+"""What several tests share: small real helpers, no mocks."""
