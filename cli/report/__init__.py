@@ -119,7 +119,9 @@ def _tiles(session: Session) -> list[tuple[str, str]]:
     if totals:
         tiles.append((f"{totals[len(totals) // 2]:.0f} ms", "median, voice to voice"))
         tiles.append((f"{totals[-1]:.0f} ms", "slowest, voice to voice"))
-    known = next((str(e.detail["sentences"]) for e in session.engines if e.role == "stt" and "sentences" in e.detail), "")
+    known = next(
+        (str(e.detail["sentences"]) for e in session.engines if e.role == "stt" and "sentences" in e.detail), ""
+    )
     if known:
         tiles.append((known, "sentences the ear knows"))
     tiles += [(value, name) for name, value in session.frame.items() if name in ("volume", "battery")]
@@ -153,7 +155,7 @@ def write_report(path: Path, session: Session) -> None:
             (e.role, f"{e.engine}, {e.model}", ", ".join(f"{k} {v}" for k, v in e.detail.items()))
             for e in session.engines
         ]
-        + [("frame", printable(value), name) for name, value in session.frame.items()],
+        + [("frame", name, printable(value)) for name, value in session.frame.items()],
         "foot": session.notes,
     }
     # Inside <script> only "</" could end the data early; escaping "<" keeps it inert.
