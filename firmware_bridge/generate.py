@@ -66,7 +66,9 @@ def records(schema: dict[str, Any]) -> list[Record]:
     out = []
     for m in schema["message"]:
         fields = tuple(Field.parse(*f) for f in m["fields"])
-        out.append(Record(m["name"], fields, f"{m['channel']} channel, sent by {m['from']}.", m["channel"], m.get("id")))
+        out.append(
+            Record(m["name"], fields, f"{m['channel']} channel, sent by {m['from']}.", m["channel"], m.get("id"))
+        )
     for m in schema["method"]:
         for part, doc in (("args", "Arguments"), ("result", "Result")):
             fields = tuple(Field.parse(*f) for f in m[part])
@@ -111,9 +113,8 @@ def c_struct(r: Record) -> str:
             cast = "(uint8_t)" if f.kind == "text" else ""
             back = "(char)" if f.kind == "text" else ""
             pack.append(f"    for (size_t i = 0; i < {f.size}u; i++) out[{at}u + i] = {cast}m->{f.name}[i];")
-            unpack.append(
-                f"    for (size_t i = 0; i < {f.size}u; i++) m->{f.name}[i] = {back}glink_get(in, n, {at - start}u + i);"
-            )
+            value = f"{back}glink_get(in, n, {at - start}u + i)"
+            unpack.append(f"    for (size_t i = 0; i < {f.size}u; i++) m->{f.name}[i] = {value};")
         else:
             body.append(f"    {C_TYPES[f.kind]} {f.name};")
             for i in range(f.size):
@@ -135,14 +136,14 @@ def c_struct(r: Record) -> str:
         f"typedef struct {name} {{",
         *body,
         f"}} {name}_t;",
-        f"/* Returns the octets written, 0 when they exceed `cap`. */",
+        "/* Returns the octets written, 0 when they exceed `cap`. */",
         f"static inline size_t {name}_pack(const {name}_t *m, uint8_t *out, size_t cap) {{",
         f"    const size_t total = {at}u{tail};",
         "    if (total > cap) return 0u;",
         *pack,
         "    return total;",
         "}",
-        f"/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */",
+        "/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */",
         f"static inline void {name}_unpack({name}_t *m, const uint8_t *in, size_t n) {{",
         *unpack,
         "}",
@@ -182,7 +183,8 @@ def c_header(schema: dict[str, Any], recs: list[Record], digest: int) -> str:
         out.append(f"#define GLINK_METHOD_{snake(m['name']).upper()} {m['id']}u")
     out += [
         "",
-        "static inline uint8_t glink_get(const uint8_t *in, size_t n, size_t at) { return at < n ? in[at] : (uint8_t)0; }",
+        "static inline uint8_t glink_get(const uint8_t *in, size_t n, size_t at) "
+        "{ return at < n ? in[at] : (uint8_t)0; }",
         "",
     ]
     out += [c_struct(r) for r in recs]
@@ -228,6 +230,35 @@ def _text(raw: bytes) -> str:
 '''
 
 
+WIDTH = 120  # as `ruff format` is configured, so that its output and ours agree
+
+
+def py_call(indent: int, head: str, args: list[str], end: str = ")") -> list[str]:
+    """`head(args)` as `ruff format` would break it over lines; `head` ends with its opening bracket."""
+    pad = " " * indent
+    flat = f"{pad}{head}{', '.join(args)}{end}"
+    if len(flat) <= WIDTH:
+        return [flat]
+    inner = f"{pad}    {', '.join(args)}"
+    if len(inner) <= WIDTH:
+        return [pad + head, inner, pad + end]
+    return [pad + head, *(f"{pad}    {arg}," for arg in args), pad + end]
+
+
+def py_unpack(r: Record) -> list[str]:
+    fixed = r.fixed_size
+    read = f'cls._FIXED.unpack(data[:{fixed}].ljust({fixed}, b"\\0"))'
+    if not any(f.kind in ("text", "tail") for f in r.fields):
+        return py_call(8, "return cls(", [f"*{read}"])
+    tail = [f"data[{fixed}:]"] if r.tail else []
+    names = [f.name for f in r.fields if f.kind != "tail"]
+    values = [f"_text({f.name})" if f.kind == "text" else f.name for f in r.fields if f.kind != "tail"]
+    into = [f"        {f'({names[0]},)' if len(names) == 1 else ', '.join(names)} = {read}"]
+    if len(into[0]) > WIDTH:
+        into = ["        (", *(f"            {name}," for name in names), f"        ) = {read}"]
+    return [*into, *py_call(8, "return cls(", values + tail)]
+
+
 def py_class(r: Record, schema: dict[str, Any]) -> str:
     fmt = "<" + "".join(STRUCT.get(f.kind, f"{f.size}s") for f in r.fields if f.kind != "tail")
     lines = ["@dataclass(frozen=True, slots=True)", f"class {r.name}(Message):", f'    """{r.doc}"""', ""]
@@ -235,10 +266,10 @@ def py_class(r: Record, schema: dict[str, Any]) -> str:
         lines.append(f"    CHANNEL: ClassVar[int | None] = {schema['channels'][r.channel]}")
     if r.type_id is not None:
         lines.append(f"    TYPE: ClassVar[int | None] = {r.type_id}")
-    lines.append(f'    _FIXED: ClassVar[struct.Struct] = struct.Struct("{fmt}")')
-    lines.append("")
+    lines += [f'    _FIXED: ClassVar[struct.Struct] = struct.Struct("{fmt}")', ""]
     for f in r.fields:
-        lines.append(f"    {f.name}: " + {"tail": 'bytes = b""', "bytes": f"bytes = bytes({f.size})", "text": 'str = ""'}.get(f.kind, "int = 0"))
+        kind = {"tail": 'bytes = b""', "bytes": f"bytes = bytes({f.size})", "text": 'str = ""'}.get(f.kind, "int = 0")
+        lines.append(f"    {f.name}: {kind}")
     args = []
     for f in r.fields:
         if f.kind == "text":
@@ -246,16 +277,8 @@ def py_class(r: Record, schema: dict[str, Any]) -> str:
         elif f.kind != "tail":
             args.append(f"self.{f.name}")
     tail = f" + self.{r.tail.name}" if r.tail else ""
-    lines += ["", "    def pack(self) -> bytes:", f"        return self._FIXED.pack({', '.join(args)}){tail}"]
-    fixed = r.fixed_size
-    names = [f.name for f in r.fields if f.kind != "tail"]
-    values = [f"_text({f.name})" if f.kind == "text" else f.name for f in r.fields if f.kind != "tail"]
-    if r.tail:
-        values.append(f"data[{fixed}:]")
-    lines += ["", "    @classmethod", "    def unpack(cls, data: bytes) -> Self:"]
-    if names:
-        lines.append(f'        ({", ".join(names)},) = cls._FIXED.unpack(data[:{fixed}].ljust({fixed}, b"\\0"))')
-    lines += [f"        return cls({', '.join(values)})", "", ""]
+    lines += ["", "    def pack(self) -> bytes:", *py_call(8, "return self._FIXED.pack(", args, f"){tail}")]
+    lines += ["", "    @classmethod", "    def unpack(cls, data: bytes) -> Self:", *py_unpack(r), "", ""]
     return "\n".join(lines)
 
 
@@ -264,7 +287,11 @@ def py_module(schema: dict[str, Any], recs: list[Record], digest: int) -> str:
     for key, value in schema["protocol"].items():
         out.append(f"{key.upper()} = {value}")
     out += ["", ""]
-    for name, table, base in (("Channel", "channels", "IntEnum"), ("Window", "windows", "IntEnum"), ("Flag", "flags", "IntFlag")):
+    for name, table, base in (
+        ("Channel", "channels", "IntEnum"),
+        ("Window", "windows", "IntEnum"),
+        ("Flag", "flags", "IntFlag"),
+    ):
         out.append(f"class {name}({base}):")
         if name == "Window":
             out.append('    """Slots of the receiver\'s queue, by channel."""\n')
@@ -283,7 +310,11 @@ def py_module(schema: dict[str, Any], recs: list[Record], digest: int) -> str:
     out += [py_class(r, schema) for r in recs]
     out.append("# (channel, type octet) -> message, for the channels whose payloads start with a type octet")
     out.append("TYPED: dict[tuple[int, int], type[Message]] = {")
-    out += [f"    ({schema['channels'][r.channel]}, {r.type_id}): {r.name}," for r in recs if r.channel and r.type_id is not None]
+    out += [
+        f"    ({schema['channels'][r.channel]}, {r.type_id}): {r.name},"
+        for r in recs
+        if r.channel and r.type_id is not None
+    ]
     out += ["}", "# channel -> message, for the channels that carry one kind"]
     out.append("UNTYPED: dict[int, type[Message]] = {")
     out += [f"    {schema['channels'][r.channel]}: {r.name}," for r in recs if r.channel and r.type_id is None]

@@ -189,8 +189,7 @@ class Hello(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (major, minor, nonce, schema_hash,) = cls._FIXED.unpack(data[:10].ljust(10, b"\0"))
-        return cls(major, minor, nonce, schema_hash)
+        return cls(*cls._FIXED.unpack(data[:10].ljust(10, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +219,66 @@ class HelloAck(Message):
     name: str = ""
 
     def pack(self) -> bytes:
-        return self._FIXED.pack(self.major, self.minor, self.nonce, self.boot_id, self.session, self.reset_reason, self.led_kind, self.capabilities, self.schema_hash, self.build_hash, self.rpc_window, self.speaker_window, self.bulk_window, self.reserved, self.device_id, self.firmware_version.encode("ascii", "replace"), self.name.encode("ascii", "replace"))
+        return self._FIXED.pack(
+            self.major,
+            self.minor,
+            self.nonce,
+            self.boot_id,
+            self.session,
+            self.reset_reason,
+            self.led_kind,
+            self.capabilities,
+            self.schema_hash,
+            self.build_hash,
+            self.rpc_window,
+            self.speaker_window,
+            self.bulk_window,
+            self.reserved,
+            self.device_id,
+            self.firmware_version.encode("ascii", "replace"),
+            self.name.encode("ascii", "replace"),
+        )
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (major, minor, nonce, boot_id, session, reset_reason, led_kind, capabilities, schema_hash, build_hash, rpc_window, speaker_window, bulk_window, reserved, device_id, firmware_version, name,) = cls._FIXED.unpack(data[:78].ljust(78, b"\0"))
-        return cls(major, minor, nonce, boot_id, session, reset_reason, led_kind, capabilities, schema_hash, build_hash, rpc_window, speaker_window, bulk_window, reserved, device_id, _text(firmware_version), _text(name))
+        (
+            major,
+            minor,
+            nonce,
+            boot_id,
+            session,
+            reset_reason,
+            led_kind,
+            capabilities,
+            schema_hash,
+            build_hash,
+            rpc_window,
+            speaker_window,
+            bulk_window,
+            reserved,
+            device_id,
+            firmware_version,
+            name,
+        ) = cls._FIXED.unpack(data[:78].ljust(78, b"\0"))
+        return cls(
+            major,
+            minor,
+            nonce,
+            boot_id,
+            session,
+            reset_reason,
+            led_kind,
+            capabilities,
+            schema_hash,
+            build_hash,
+            rpc_window,
+            speaker_window,
+            bulk_window,
+            reserved,
+            device_id,
+            _text(firmware_version),
+            _text(name),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +296,7 @@ class Confirm(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (nonce,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
-        return cls(nonce)
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +314,7 @@ class Ping(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (token,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
-        return cls(token)
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +333,7 @@ class Pong(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (token, mic_sample,) = cls._FIXED.unpack(data[:8].ljust(8, b"\0"))
-        return cls(token, mic_sample)
+        return cls(*cls._FIXED.unpack(data[:8].ljust(8, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +352,7 @@ class Credit(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (channel, allowed,) = cls._FIXED.unpack(data[:3].ljust(3, b"\0"))
-        return cls(channel, allowed)
+        return cls(*cls._FIXED.unpack(data[:3].ljust(3, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +371,7 @@ class HighestSent(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (channel, seq,) = cls._FIXED.unpack(data[:3].ljust(3, b"\0"))
-        return cls(channel, seq)
+        return cls(*cls._FIXED.unpack(data[:3].ljust(3, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +389,7 @@ class Close(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (reason,) = cls._FIXED.unpack(data[:1].ljust(1, b"\0"))
-        return cls(reason)
+        return cls(*cls._FIXED.unpack(data[:1].ljust(1, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,8 +410,7 @@ class Refuse(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (nonce, reason, major, minor,) = cls._FIXED.unpack(data[:7].ljust(7, b"\0"))
-        return cls(nonce, reason, major, minor)
+        return cls(*cls._FIXED.unpack(data[:7].ljust(7, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +430,7 @@ class Call(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (call_id, method,) = cls._FIXED.unpack(data[:3].ljust(3, b"\0"))
+        call_id, method = cls._FIXED.unpack(data[:3].ljust(3, b"\0"))
         return cls(call_id, method, data[3:])
 
 
@@ -406,7 +452,7 @@ class Reply(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (call_id, method, status,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
+        call_id, method, status = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
         return cls(call_id, method, status, data[4:])
 
 
@@ -426,8 +472,7 @@ class ButtonEvent(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (kind, mic_sample,) = cls._FIXED.unpack(data[:5].ljust(5, b"\0"))
-        return cls(kind, mic_sample)
+        return cls(*cls._FIXED.unpack(data[:5].ljust(5, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,8 +491,7 @@ class LedEvent(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (level, mic_sample,) = cls._FIXED.unpack(data[:5].ljust(5, b"\0"))
-        return cls(level, mic_sample)
+        return cls(*cls._FIXED.unpack(data[:5].ljust(5, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,8 +511,7 @@ class CaptureEvent(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (on, reason, mic_sample,) = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
-        return cls(on, reason, mic_sample)
+        return cls(*cls._FIXED.unpack(data[:6].ljust(6, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,8 +531,7 @@ class PlaybackStarted(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (stream, mic_sample, speaker_sample,) = cls._FIXED.unpack(data[:10].ljust(10, b"\0"))
-        return cls(stream, mic_sample, speaker_sample)
+        return cls(*cls._FIXED.unpack(data[:10].ljust(10, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,8 +552,7 @@ class PlaybackEnded(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (stream, reason, mic_sample, played_samples,) = cls._FIXED.unpack(data[:11].ljust(11, b"\0"))
-        return cls(stream, reason, mic_sample, played_samples)
+        return cls(*cls._FIXED.unpack(data[:11].ljust(11, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,8 +573,7 @@ class Underrun(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (stream, mic_sample, speaker_sample, missing_samples,) = cls._FIXED.unpack(data[:12].ljust(12, b"\0"))
-        return cls(stream, mic_sample, speaker_sample, missing_samples)
+        return cls(*cls._FIXED.unpack(data[:12].ljust(12, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,8 +594,7 @@ class PhotoEvent(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (object, status, size_bytes, crc32,) = cls._FIXED.unpack(data[:11].ljust(11, b"\0"))
-        return cls(object, status, size_bytes, crc32)
+        return cls(*cls._FIXED.unpack(data[:11].ljust(11, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -574,7 +613,7 @@ class MicAudio(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (sample, dropped_frames,) = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
+        sample, dropped_frames = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
         return cls(sample, dropped_frames, data[6:])
 
 
@@ -594,7 +633,7 @@ class SpeakerAudio(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (sample, stream,) = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
+        sample, stream = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
         return cls(sample, stream, data[6:])
 
 
@@ -614,7 +653,7 @@ class BulkData(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (object, offset,) = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
+        object, offset = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
         return cls(object, offset, data[6:])
 
 
@@ -659,12 +698,26 @@ class GetStateResult(Message):
     photos_taken: int = 0
 
     def pack(self) -> bytes:
-        return self._FIXED.pack(self.mic_sample, self.volume_percent, self.muted, self.capturing, self.led, self.battery_percent, self.speaker_queued_samples, self.mic_dropped_frames, self.rx_frames, self.rx_bad_frames, self.tx_frames, self.tx_dropped_frames, self.uptime_ms, self.photos_taken)
+        return self._FIXED.pack(
+            self.mic_sample,
+            self.volume_percent,
+            self.muted,
+            self.capturing,
+            self.led,
+            self.battery_percent,
+            self.speaker_queued_samples,
+            self.mic_dropped_frames,
+            self.rx_frames,
+            self.rx_bad_frames,
+            self.tx_frames,
+            self.tx_dropped_frames,
+            self.uptime_ms,
+            self.photos_taken,
+        )
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (mic_sample, volume_percent, muted, capturing, led, battery_percent, speaker_queued_samples, mic_dropped_frames, rx_frames, rx_bad_frames, tx_frames, tx_dropped_frames, uptime_ms, photos_taken,) = cls._FIXED.unpack(data[:37].ljust(37, b"\0"))
-        return cls(mic_sample, volume_percent, muted, capturing, led, battery_percent, speaker_queued_samples, mic_dropped_frames, rx_frames, rx_bad_frames, tx_frames, tx_dropped_frames, uptime_ms, photos_taken)
+        return cls(*cls._FIXED.unpack(data[:37].ljust(37, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -680,8 +733,7 @@ class CaptureStartArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (codec,) = cls._FIXED.unpack(data[:1].ljust(1, b"\0"))
-        return cls(codec)
+        return cls(*cls._FIXED.unpack(data[:1].ljust(1, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -697,8 +749,7 @@ class CaptureStartResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (mic_sample,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
-        return cls(mic_sample)
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -714,8 +765,7 @@ class CaptureStopResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (mic_sample,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
-        return cls(mic_sample)
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -731,8 +781,7 @@ class SetVolumeArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (percent,) = cls._FIXED.unpack(data[:1].ljust(1, b"\0"))
-        return cls(percent)
+        return cls(*cls._FIXED.unpack(data[:1].ljust(1, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -749,8 +798,7 @@ class SetVolumeResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (percent, muted,) = cls._FIXED.unpack(data[:2].ljust(2, b"\0"))
-        return cls(percent, muted)
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -766,8 +814,7 @@ class SetMuteArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (muted,) = cls._FIXED.unpack(data[:1].ljust(1, b"\0"))
-        return cls(muted)
+        return cls(*cls._FIXED.unpack(data[:1].ljust(1, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -784,8 +831,7 @@ class SetMuteResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (percent, muted,) = cls._FIXED.unpack(data[:2].ljust(2, b"\0"))
-        return cls(percent, muted)
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -801,8 +847,7 @@ class FlushSpeakerArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (stream,) = cls._FIXED.unpack(data[:2].ljust(2, b"\0"))
-        return cls(stream)
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -818,8 +863,7 @@ class FlushSpeakerResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (played_samples,) = cls._FIXED.unpack(data[:4].ljust(4, b"\0"))
-        return cls(played_samples)
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -835,8 +879,7 @@ class TakePhotoResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (object,) = cls._FIXED.unpack(data[:2].ljust(2, b"\0"))
-        return cls(object)
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -853,8 +896,7 @@ class ReadObjectArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (object, offset,) = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
-        return cls(object, offset)
+        return cls(*cls._FIXED.unpack(data[:6].ljust(6, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -871,8 +913,7 @@ class ReadObjectResult(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (size_bytes, crc32,) = cls._FIXED.unpack(data[:8].ljust(8, b"\0"))
-        return cls(size_bytes, crc32)
+        return cls(*cls._FIXED.unpack(data[:8].ljust(8, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -888,8 +929,7 @@ class DropObjectArgs(Message):
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        (object,) = cls._FIXED.unpack(data[:2].ljust(2, b"\0"))
-        return cls(object)
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 # (channel, type octet) -> message, for the channels whose payloads start with a type octet
