@@ -110,11 +110,10 @@ def test_a_browser_draws_it(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     engines = [EngineInfo("stt", "whisper", "embedded", {"sentences": 812})]
     write_report(out, session(turns=[turn(1), turn(2, outcome="rejected", heard="")], engines=engines))
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
-    flags += f" --disable-component-update --virtual-time-budget=3000 --user-data-dir={tmp_path / 'profile'} --dump-dom"
-    done = subprocess.run(
-        [chromium, *flags.split(), out.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=3000"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run([chromium, *flags, out.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.count('class="turn"') == 2
     assert done.stdout.count('class="wf"') == 2
     assert "endpointing 600" in done.stdout and "812" in done.stdout
