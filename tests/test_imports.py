@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -233,3 +234,21 @@ def test_no_module_is_long() -> None:
         if (lines := text.count("\n")) > MAX_LINES and not generated:
             long[module] = lines
     assert not long
+
+
+def test_help_imports_nothing_slow() -> None:
+    """What the rules above promise, seen in the process itself."""
+    code = """
+import sys
+from lorgnette.cli.main import entry
+sys.argv = ["lorgnette", "--help"]
+try:
+    entry()
+except SystemExit as done:
+    print(done.code, *sorted(m for m in sys.modules if "." not in m), file=sys.stderr)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, *imported = result.stderr.split()
+    assert status == "0"
+    assert "click" in imported
+    assert not SLOW & set(imported)

@@ -58,7 +58,7 @@ class Environment:
         return subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
-            env={**_clean_environment(), **(env or {})},
+            env={**_clean_environment(), "LORGNETTE_CONFIG": str(cwd / "no-config.toml"), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
