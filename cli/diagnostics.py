@@ -1,0 +1,102 @@
+"""Where the program's own log goes: nowhere, standard error (`-v`, `-vv`), a file (`--log-file`).
+
+The log names ports, engines, sizes and times. It holds no audio and no words of the user.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .text import printable
+
+if TYPE_CHECKING:
+    import logging
+
+
+class Diagnostics:
+    """What -v and --log-file asked for. One per process: `DIAGNOSTICS`."""
+
+    def __init__(self) -> None:
+        self.verbosity = 0
+        self.log_file: Path | None = None
+        self._handlers: list[logging.Handler] = []
+
+    def set_verbosity(self, verbosity: int) -> None:
+        """1 logs what happens, 2 logs everything and shows tracebacks."""
+        self.verbosity = verbosity
+        if verbosity > 0:
+            import logging
+
+            level = logging.DEBUG if verbosity > 1 else logging.INFO
+            self._attach(logging.StreamHandler(sys.stderr), level)
+
+    def set_log_file(self, path: Path) -> None:
+        """Append everything to `path`. Raises OSError when that cannot be opened."""
+        import logging
+
+        self._attach(logging.FileHandler(path, encoding="utf-8"), logging.DEBUG)
+        self.log_file = path
+
+    def reset(self) -> None:
+        """Close what was opened and forget the options."""
+        for handler in self._handlers:
+            _logger().removeHandler(handler)
+            handler.close()
+        self._handlers.clear()
+        self.verbosity, self.log_file = 0, None
+
+    def keep_traceback(self, error: BaseException, version: str) -> Path | None:
+        """Append the traceback of a bug to the log file, or to `crash.log` in the user's log folder.
+
+        Returns:
+            The file, or None when no file could be written.
+        """
+        path = self.log_file or _crash_file()
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        report = f"--- {when} lorgnette {version} python {sys.version.split()[0]} {sys.platform}\n"
+        report += "".join(traceback.format_exception(error))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as log:
+                log.write(report)
+        except OSError:
+            return None
+        return path
+
+    def _attach(self, handler: logging.Handler, level: int) -> None:
+        handler.setLevel(level)
+        handler.setFormatter(_formatter())
+        logger = _logger()
+        logger.addHandler(handler)
+        logger.setLevel(min(level, logger.level or level))
+        logger.propagate = False
+        self._handlers.append(handler)
+
+
+def _formatter() -> logging.Formatter:
+    import logging  # here and not above: most runs of the program log nothing
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record), newlines=True)
+
+    return Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+
+
+def _logger() -> logging.Logger:
+    import logging
+
+    return logging.getLogger("lorgnette")
+
+
+def _crash_file() -> Path:
+    from platformdirs import user_log_path
+
+    return user_log_path("lorgnette", appauthor=False) / "crash.log"
+
+
+DIAGNOSTICS = Diagnostics()

@@ -1,0 +1,135 @@
+"""The options that mean the same in every command, and the way a command's help is written: examples first.
+
+Knows click; decides nothing. A default of None means "not given": the configuration decides then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .diagnostics import DIAGNOSTICS
+
+F = TypeVar("F", bound=Callable[..., Any])
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Command(click.Command):
+    """A command whose help shows its examples before its options."""
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = {**HELP_OPTIONS, **(kwargs.get("context_settings") or {})}
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        write_examples(formatter, self.examples)
+
+
+class Group(click.Group):
+    """A group whose help shows its examples first."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = {**HELP_OPTIONS, **(kwargs.get("context_settings") or {})}
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        write_examples(formatter, self.examples)
+
+
+def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:
+    """Write (command line, what it does) pairs."""
+    if examples:
+        with formatter.section("Examples"):
+            formatter.write_dl(list(examples), col_max=52)
+
+
+def _verbosity(_ctx: click.Context, _param: click.Parameter, value: int) -> None:
+    if value:
+        DIAGNOSTICS.set_verbosity(value)
+
+
+def _log_file(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is None:
+        return
+    try:
+        DIAGNOSTICS.set_log_file(value)
+    except OSError as error:
+        raise click.BadParameter(f"cannot write {str(value)!r}: {(error.strerror or 'error').lower()}") from error
+
+
+def diagnostics_options(command: F) -> F:
+    """-v and --log-file. Their values go to `DIAGNOSTICS`, not to the command."""
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_verbosity,
+        help="Say more on standard error; -vv also shows tracebacks.",
+    )
+    log_file = click.option(
+        "--log-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_log_file,
+        help="Append the program's log to FILE.",
+    )
+    return log_file(verbose(command))
+
+
+def port_option(command: F) -> F:
+    """-p/--port, -b/--baud and --timeout."""
+    port = click.option(
+        "-p",
+        "--port",
+        metavar="PORT",
+        help="sim://, /dev/ttyACM0, COM5 or socket://HOST:PORT.  [env: LORGNETTE_PORT]",
+    )
+    baud = click.option("-b", "--baud", type=click.IntRange(1200, 20_000_000), metavar="BAUD", help="Speed of a UART.")
+    timeout = click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0.1, max=3600),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for the frame's handshake.",
+    )
+    return port(baud(timeout(command)))
+
+
+def out_option(help: str) -> Callable[[F], F]:
+    """-o/--out; `-` is standard output."""
+    return click.option(
+        "-o", "--out", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), metavar="FILE", help=help
+    )
+
+
+def json_option(command: F) -> F:
+    """--json, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
+
+
+def offline_option(command: F) -> F:
+    """--offline."""
+    return click.option("--offline", is_flag=True, help="Use no network: no model server, no download.")(command)
+
+
+def model_option(help: str) -> Callable[[F], F]:
+    """-m/--model."""
+    return click.option("-m", "--model", metavar="NAME", help=help)
