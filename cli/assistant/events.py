@@ -1,7 +1,7 @@
 """Everything that enters and leaves the pipeline.
 
 The pipeline is `step(event, now) -> effects`: an `Event` is what happened, an `Effect` is what a driver must do about
-it, and a `Notice` is what an observer (terminal, transcript, hook, report) may want to know. Nothing here does anything.
+it, and a `Notice` is what an observer (terminal, transcript, hook, report) may want to know. Nothing here acts.
 `now` is monotonic host seconds; `*_sample` are on the microphone's sample clock, 16 kHz.
 """
 
@@ -15,6 +15,7 @@ from .audio import AudioFrame
 from .engines.protocols import ChatMessage, EngineError, Transcript
 
 Stage = Literal["endpointing", "stt", "understanding", "llm", "act", "tts", "link"]
+Outcome = Literal["answered", "rejected", "interrupted", "failed", "announced"]
 
 
 # ---------------------------------------------------------------- events: what happened
@@ -123,6 +124,11 @@ class FrameBack:
 
 
 @dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The user ends the session (Ctrl-C, a signal): stop the capture, end the running turn, finish."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline that `next_deadline` named has come."""
 
@@ -143,6 +149,7 @@ Event = (
     | TimerDue
     | FrameLost
     | FrameBack
+    | StopRequested
     | Tick
 )
 
@@ -217,9 +224,10 @@ class FlushSpeaker:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Drop whatever still runs for this turn."""
+    """Drop whatever still runs for this turn: in every engine, or only in the one of `stage`."""
 
     turn_id: int
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +302,7 @@ class TurnFinished:
     """
 
     turn_id: int
-    outcome: Literal["answered", "rejected", "interrupted", "failed", "announced"]
+    outcome: Outcome
     heard: str
     transcript: Transcript | None
     intent: Intent | None
