@@ -5,7 +5,7 @@ talk by queues only, each bounded:
 
 | queue | bound | when full |
 |---|---|---|
-| microphone frames to the turn | MICROPHONE_FRAMES (5 s) | the newest is dropped and counted; endpointing sees the hole |
+| microphone frames | MICROPHONE_FRAMES (5 s) | the newest is dropped and counted; endpointing sees a hole |
 | other events of the world | WORLD_EVENTS | dropped and counted; deadlines end what waited for them |
 | results of the engines | ENGINE_RESULTS | the worker waits |
 | jobs of one engine | ENGINE_JOBS | the turn fails with a sentence |

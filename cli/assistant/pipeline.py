@@ -33,7 +33,8 @@ from .events import (
 )
 from .timers import Timers
 from .tools.builtin import HostActs
-from .turn import TurnMachine, TurnSettings, TurnState
+from .turn import TurnMachine, TurnState
+from .turn_settings import TurnSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, time
 
-_SMALL = (
+_SMALL = (  # noqa: SIM905
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()  # noqa: SIM905
+).split()
 _TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # noqa: SIM905
@@ -34,7 +34,7 @@ def number_words(number: int) -> str:
 
 def ordinal_words(number: int) -> str:
     """1 is "first", 21 is "twenty first"."""
-    *before, last = number_words(number).split()  # noqa: SIM905
+    *before, last = number_words(number).split()
     if last in _ORDINALS:
         last = _ORDINALS[last]
     elif last.endswith("y"):

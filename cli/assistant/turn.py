@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from .audio import SAMPLE_RATE_HZ
 from .conversation import Conversation
 from .endpointing import SAMPLES_PER_MS, UtteranceEnded
 from .events import (
@@ -32,17 +31,14 @@ from .events import (
     Notice,
     Notify,
     Outcome,
-    Play,
     PlaybackBegan,
     PlaybackFinished,
     Problem,
-    ReplySpoken,
     ReplyText,
     SpeechMade,
     Stage,
     StateChanged,
     StopRequested,
-    Synthesize,
     TextEntered,
     Think,
     Tick,
@@ -53,9 +49,11 @@ from .events import (
     Understand,
     Understood,
 )
+from .reply import Reply
 from .sentences import SentenceSplitter, printable, split_sentences
 from .tools.builtin import NO_ANSWER, act_reply, plan, timer_reply
-from .turn_record import SpokenSentence, Turn
+from .turn_record import Turn
+from .turn_settings import TurnSettings
 
 NOT_CAUGHT = "I did not catch that."
 NOTHING_TO_REPEAT = "I have not said anything yet."
@@ -78,39 +76,6 @@ class TurnState(StrEnum):
     TRANSCRIBING = "transcribing"
     THINKING = "thinking"
     SPEAKING = "speaking"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSettings:
-    """How a turn goes.
-
-    Attributes:
-        reply_to_rejected: say "I did not catch that." when the recogniser refuses what it heard.
-        voice: speak the replies; without it they are only reported.
-        language_model: there is one, for what the templates do not understand.
-        sentence_pause_ms: silence between two sentences of a reply.
-        max_reply_sentences: a language model that goes on for longer is cut off.
-        max_waiting: entered texts and due timers that may wait while a turn runs.
-        *_timeout_s: the longest wait for the next sign of life of each stage; `link` is from the last audio sent (or
-            its end, once playback runs) to the frame's report.
-    """
-
-    reply_to_rejected: bool = True
-    voice: bool = True
-    language_model: bool = False
-    sentence_pause_ms: int = 150
-    max_reply_sentences: int = 40
-    max_waiting: int = 64
-    stt_timeout_s: float = 30.0
-    understanding_timeout_s: float = 5.0
-    act_timeout_s: float = 20.0
-    llm_timeout_s: float = 30.0
-    tts_timeout_s: float = 15.0
-    link_timeout_s: float = 5.0
-
-    def timeout_s(self, stage: Stage) -> float:
-        timeout: float = getattr(self, f"{stage}_timeout_s")
-        return timeout
 
 
 class TurnMachine:
@@ -158,7 +123,10 @@ class TurnMachine:
     # ------------------------------------------------------------ how a turn begins
     def _begin(self, state: TurnState, now: float) -> Turn:
         self._turns_begun += 1
-        self._turn = Turn(self._turns_begun, began_s=now)
+        settings = self._settings
+        pause_samples = settings.sentence_pause_ms * SAMPLES_PER_MS
+        reply = Reply(self._turns_begun, voice=settings.voice, pause_samples=pause_samples)
+        self._turn = Turn(self._turns_begun, now, reply)
         self._enter(state)
         return self._turn
 
@@ -248,84 +216,63 @@ class TurnMachine:
 
     def _on_reply_text(self, event: ReplyText, now: float) -> None:
         turn = self._current()
-        if turn.text_complete:
+        if turn.reply.text_complete:
             return  # cut off before: what still comes of it is not said
         sentences = turn.splitter.push(event.text)
         if event.last:
             sentences += turn.splitter.finish()
-        room = self._settings.max_reply_sentences - len(turn.sentences)
-        if len(sentences) > room or (len(sentences) == room and not event.last):
-            self._out.append(Cancel(turn.turn_id, "llm"))
-            turn.text_complete = True
-        turn.text_complete = turn.text_complete or event.last
-        if turn.text_complete and not sentences and not turn.sentences:
+        room = self._settings.max_reply_sentences - turn.reply.sentence_count
+        if event.last and not sentences and not turn.reply.sentence_count:
             self._fail(turn, "llm", "The language model gave an empty answer.", now)
             return
+        if len(sentences) >= room and not event.last:
+            self._out.append(Cancel(turn.turn_id, "llm"))
+        turn.reply.text_complete = event.last or len(sentences) >= room
         self._speak(turn, sentences[:room], now)
 
     # ------------------------------------------------------------ SPEAKING
     def _say(self, turn: Turn, text: str, now: float) -> None:
         """A whole reply, known at once. In a reply that has begun it becomes its end."""
-        turn.text_complete = True
+        turn.reply.text_complete = True
         self._speak(turn, split_sentences(text), now)
 
     def _speak(self, turn: Turn, sentences: list[str], now: float) -> None:
         if sentences:
             turn.end("llm", now)
+            turn.begin("tts", now)
             self._enter(TurnState.SPEAKING)
-        for sentence in sentences:
-            turn.sentences.append(SpokenSentence(sentence))
-            self._notify(ReplySpoken(turn.turn_id, sentence))
-            if self._settings.voice:
-                turn.begin("tts", now)
-                self._out.append(Synthesize(turn.turn_id, sentence))
-        if not self._settings.voice:
-            if turn.text_complete:
-                turn.note_silent_reply(now)
-                self._finish(turn.outcome)
-            else:
-                self._wait_for(turn, "llm", now)
-            return
-        self._complete_play(turn, now)
+            self._out += turn.reply.add(sentences)
+        self._go_on(turn, now)
 
     def _on_speech_made(self, event: SpeechMade, now: float) -> None:
         turn = self._current()
-        if turn.sentences_made == len(turn.sentences):
-            self.ignored["SpeechMade"] += 1  # no sentence is being made
+        if not turn.reply.voice_works:
+            self.ignored["SpeechMade"] += 1
             return
-        sentence = turn.sentences[turn.sentences_made]
         if event.pcm:
             turn.end("tts", now)
-            if sentence.start_sample is None:
-                if turn.sent_samples:
-                    self._play(turn, bytes(self._settings.sentence_pause_ms * SAMPLES_PER_MS * SAMPLE_BYTES))
-                sentence.start_sample = turn.sent_samples
-            self._play(turn, event.pcm)
-        turn.sentences_made += event.last
-        self._complete_play(turn, now)
+        self._out += turn.reply.made(event.pcm, last=event.last)
+        self._go_on(turn, now)
 
-    def _play(self, turn: Turn, pcm: bytes, *, last: bool = False) -> None:
-        turn.sent_samples += len(pcm) // SAMPLE_BYTES
-        self._out.append(Play(turn.turn_id, pcm, last))
-
-    def _complete_play(self, turn: Turn, now: float) -> None:
+    def _go_on(self, turn: Turn, now: float) -> None:
         """Close the reply's audio once all of it is made, and set what is waited for next."""
-        if not turn.all_made:
-            voice_works = turn.sentences_made < len(turn.sentences)
-            self._wait_for(turn, "tts" if voice_works else "llm", now)
-        elif turn.sent_samples == 0:
+        reply = turn.reply
+        if not reply.all_made:
+            self._wait_for(turn, "tts" if reply.voice_works else "llm", now)
+        elif not self._settings.voice:
+            turn.note_silent_reply(now)
+            self._finish(turn.outcome)
+        elif reply.sent_samples == 0:
             self._notify(Problem("tts", "The voice made no sound of the reply."))
             self._finish("failed")
         else:
-            if not turn.play_complete:
-                turn.play_complete = True
-                self._play(turn, b"", last=True)
+            self._out += reply.close()
             self._wait_for_playback(turn, now)
 
     def _wait_for_playback(self, turn: Turn, now: float) -> None:
         self._wait_for(turn, "link", now)
         if turn.playback_began_s is not None:
-            ends_s = turn.playback_began_s + turn.sent_samples / SAMPLE_RATE_HZ
+            ends_s = turn.playback_began_s + turn.reply.sent_samples / SAMPLE_RATE_HZ
             turn.deadline_s = max(now, ends_s) + self._settings.link_timeout_s
 
     def _on_playback_began(self, event: PlaybackBegan, now: float) -> None:
@@ -333,13 +280,13 @@ class TurnMachine:
         if turn.playback_began_s is not None:
             return  # a reply that ran dry begins again; its beginning was the first time
         turn.note_playback(event.mic_sample, event.speaker_sample, now)
-        if turn.play_complete:
+        if turn.reply.closed:
             self._wait_for_playback(turn, now)
 
     def _on_playback_finished(self, event: PlaybackFinished, now: float) -> None:
         turn = self._current()
         turn.played_samples = event.played_samples
-        if event.reason == "played" and turn.play_complete:
+        if event.reason == "played" and turn.reply.closed:
             self._finish(turn.outcome)
         elif event.reason == "flushed":
             self._drop_rest(turn)
@@ -355,13 +302,13 @@ class TurnMachine:
         turn = self._current()
         if turn.playback_began_s is not None:
             played = (event.mic_sample or self.mic_sample) - turn.reply_start_sample
-            turn.played_samples = min(max(played, 0), turn.sent_samples)
+            turn.played_samples = min(max(played, 0), turn.reply.sent_samples)
         self._drop_rest(turn)
         self._finish("interrupted")
 
     def _on_engine_failed(self, event: EngineFailed, now: float) -> None:
         turn, error = self._current(), event.error
-        if error.stage == "llm" and turn.text_complete:
+        if error.stage == "llm" and turn.reply.text_complete:
             self.ignored["EngineFailed"] += 1  # the reply was cut off and is being said
             return
         self._fail(turn, error.stage, str(error), now, error.remedy)
@@ -425,15 +372,15 @@ class TurnMachine:
 
     def _drop_rest(self, turn: Turn) -> None:
         self._out.append(Cancel(turn.turn_id))
-        if turn.sent_samples:
+        if turn.reply.sent_samples:
             self._out.append(FlushSpeaker(turn.turn_id))
 
     def _finish(self, outcome: Outcome) -> None:
         turn = self._current()
         whole = outcome != "interrupted" or not self._settings.voice
-        reply = turn.reply() if whole else turn.reply_begun_before(turn.played_samples)
+        reply = turn.reply.text() if whole else turn.reply.text_begun_before(turn.played_samples)
         if outcome in ("answered", "interrupted", "announced"):
-            self._last_reply = turn.reply() or self._last_reply
+            self._last_reply = turn.reply.text() or self._last_reply
             self._conversation.add(turn.heard, reply)
         self._turn = None
         self._notify(turn.finished(outcome, reply))

@@ -11,15 +11,8 @@ from dataclasses import dataclass, field
 from .endpointing import SAMPLES_PER_MS, UtteranceEnded
 from .engines.protocols import Transcript
 from .events import Act, ActFinished, Intent, Outcome, Stage, TurnFinished
+from .reply import Reply
 from .sentences import SentenceSplitter
-
-
-@dataclass(slots=True)
-class SpokenSentence:
-    """A sentence given to the voice, and where in the reply its audio begins (None: not made yet)."""
-
-    text: str
-    start_sample: int | None = None
 
 
 @dataclass(slots=True)
@@ -28,6 +21,8 @@ class Turn:
 
     turn_id: int
     began_s: float
+    reply: Reply
+    splitter: SentenceSplitter = field(default_factory=SentenceSplitter)
     heard: str = ""
     outcome: Outcome = "answered"
     transcript: Transcript | None = None
@@ -38,13 +33,6 @@ class Turn:
 
     waiting_for: Stage = "stt"
     deadline_s: float | None = None
-
-    splitter: SentenceSplitter = field(default_factory=SentenceSplitter)
-    sentences: list[SpokenSentence] = field(default_factory=list)
-    text_complete: bool = False
-    sentences_made: int = 0
-    sent_samples: int = 0
-    play_complete: bool = False
 
     playback_began_s: float | None = None
     reply_start_sample: int = 0
@@ -82,19 +70,6 @@ class Turn:
     def note_silent_reply(self, now: float) -> None:
         """The reply is shown, not spoken: `total` ends here."""
         self._stages_ms["total"] = (now - self.began_s) * 1000 + self._stages_ms.get("endpointing", 0.0)
-
-    @property
-    def all_made(self) -> bool:
-        """Every sentence of the whole reply has its audio."""
-        return self.text_complete and self.sentences_made == len(self.sentences)
-
-    def reply(self) -> str:
-        return " ".join(sentence.text for sentence in self.sentences)
-
-    def reply_begun_before(self, reply_sample: int) -> str:
-        """The sentences that had begun to sound when `reply_sample` samples of the reply had been played."""
-        begun = (s.text for s in self.sentences if s.start_sample is not None and s.start_sample < reply_sample)
-        return " ".join(begun)
 
     def finished(self, outcome: Outcome, reply: str) -> TurnFinished:
         return TurnFinished(
