@@ -1,0 +1,326 @@
+"""The host's side of the link, without I/O: octets in, Events out, time passed in.
+
+Knows framing and the handshake, and owns the Session between HelloAck and its end. No clock, no thread, no port: the
+caller feeds `receive_data` and `tick`, sends what `data_to_send` returns, and drains `next_event`.
+
+    link.start(nonce, now_s)
+    loop: link.tick(now_s); write(link.data_to_send()); link.receive_data(read(), now_s); handle(link.next_event())
+
+`now_s` is any monotonic clock in seconds. Errors of the peer arrive as Events; errors of our caller are raised as
+LocalProtocolError. Whatever octets come in, `receive_data` never raises.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .codec import message_of, payload_of, summary_of
+from .console import looks_like_text, one_line, printable_text
+from .credit import SampleClock
+from .errors import BridgeError, DeviceLost, DeviceNotFound, LocalProtocolError, RemoteProtocolError, VersionMismatch
+from .frame import DELIMITER, Frame, FrameReader
+from .link_events import Connected, ConsoleText, DeviceInfo, Disconnected, Event, LinkStats
+from .link_states import TRANSITIONS, Input, State
+from .messages import (
+    HELLO_INTERVAL_MS,
+    HELLO_TIMEOUT_MS,
+    MAJOR,
+    MINOR,
+    SCHEMA_HASH,
+    Call,
+    Channel,
+    Close,
+    CloseReason,
+    Confirm,
+    Flag,
+    Hello,
+    HelloAck,
+    Message,
+    Method,
+    Refuse,
+    SpeakerAudio,
+)
+from .session import DEAD_AFTER_S, Session
+
+HELLO_S = HELLO_INTERVAL_MS / 1000
+HELLO_TIMEOUT_S = HELLO_TIMEOUT_MS / 1000
+
+IDLE_S = 0.02  # a pause after which a delimiter goes first: noise on an idle line must not eat the next frame
+STALE_S = 1.0  # an unfinished frame this old is text without an end (flash writes stall a frame for 0.4 s)
+MAX_EVIDENCE_BYTES = 256  # of what a wrong port sent, kept for the error message
+
+
+@dataclass(frozen=True, slots=True)
+class WireRecord:
+    """One frame that went over the wire, for logs and reports."""
+
+    direction: str  # "rx" from the frame, "tx" to it
+    host_time_s: float
+    channel: int
+    size_bytes: int  # as on the wire, delimiter included
+    summary: str
+
+
+class Link:
+    """One host's conversation with one frame, over as many sessions as it takes.
+
+    Attributes:
+        state: where we are in `TRANSITIONS`.
+        stats: counters over all sessions.
+        on_frame: called with every valid frame that comes in or goes out; None (the default) costs nothing.
+    """
+
+    def __init__(self, port_name: str = "The port") -> None:
+        """`port_name` begins the sentences of errors, as in "/dev/ttyACM0 does not answer"."""
+        self.state = State.IDLE
+        self.stats = LinkStats()
+        self.on_frame: Callable[[WireRecord], None] | None = None
+        self._port_name = port_name
+        self._reader = FrameReader()
+        self._events: deque[Event] = deque()
+        self._farewell: Frame | None = None  # Close, once we are CLOSED
+        self._now_s = 0.0
+        self._nonce = 0
+        self._hello_seq = 0
+        self._repeat_s = 0.0  # next Hello or Confirm
+        self._give_up_s = 0.0
+        self._hello_timeout_s = HELLO_TIMEOUT_S
+        self._last_rx_s = self._last_tx_s = -1.0
+        self._evidence = bytearray()
+        self._session: Session | None = None
+        self._info: DeviceInfo | None = None
+        self._clock = SampleClock()
+
+    # ------------------------------------------------------------------ what our caller asks for
+    def start(self, nonce: int, now_s: float, timeout_s: float = HELLO_TIMEOUT_S) -> None:
+        """Begin the handshake. `nonce` is a random u32: a new one ends whatever session the frame has."""
+        self._enter(Input.START)
+        self._now_s = now_s
+        self._end_session()
+        self._reader.take_held()
+        self._evidence.clear()
+        self._nonce, self._hello_seq = nonce & 0xFFFFFFFF, 0
+        self._hello_timeout_s = timeout_s
+        self._repeat_s, self._give_up_s = now_s, now_s + timeout_s
+        self._last_tx_s = now_s - IDLE_S  # a delimiter goes before the first Hello
+
+    def close(self, reason: CloseReason = CloseReason.DONE) -> None:
+        """End the session for good: the frame stops its sensors. Send what `data_to_send` still returns."""
+        session = self._session
+        self._enter(Input.CLOSE)
+        if session is not None:
+            self._farewell = session.farewell(reason, self._now_s)
+        self._end_session()
+
+    def port_lost(self, error: BridgeError) -> None:
+        """The transport is gone. Ends the session; `start` begins anew over another transport."""
+        was_on = self.state not in (State.IDLE, State.CLOSED)
+        self._enter(Input.PORT_LOST)
+        self._reader.take_held()
+        if was_on:
+            self._disconnect(error)
+
+    def call(self, method: Method, args: Message | None = None, timeout_s: float = 2.0) -> int:
+        """Send a request; CallFinished with the returned call_id ends it. FlushSpeaker also empties our own queue."""
+        return self._need(Input.CALL).call(method, args, timeout_s, self._now_s)
+
+    def send_audio(self, stream: int, pcm: bytes, last: bool = False) -> None:
+        """Queue s16le mono 16 kHz for the speaker, any length; it leaves as credit allows. `last` ends the stream."""
+        self._need(Input.SEND_AUDIO).send_audio(stream, pcm, last)
+
+    def read_object(self, object_id: int) -> None:
+        """Fetch a bulk object and drop it on the frame; ObjectReceived or ObjectFailed ends it. One at a time."""
+        self._need(Input.READ_OBJECT).read_object(object_id, self._now_s)
+
+    # ---------------------------------------------------------------------------------- octets in
+    def receive_data(self, data: bytes, now_s: float) -> None:
+        """Take octets as they came from the port. Never raises."""
+        self._now_s = max(now_s, self._now_s)
+        if not data or self.state is State.CLOSED:
+            return
+        self._last_rx_s = self._now_s
+        self.stats.rx_bytes += len(data)
+        for frame, raw in self._reader.receive(data):
+            if frame is None:
+                self._no_frame(raw)
+            else:
+                self.stats.rx_frames += 1
+                self._log("rx", frame, len(raw) + 1)
+                self._receive_frame(frame)
+
+    def _receive_frame(self, frame: Frame) -> None:
+        message = message_of(frame)
+        match message:
+            case HelloAck() if message.nonce == self._nonce and message.session:
+                self._hello_ack(message)
+            case Refuse() if message.nonce == self._nonce:
+                if self._accepts(Input.REFUSED):
+                    self._disconnect(version_mismatch(message.major, message.minor))
+            case HelloAck() | Refuse():
+                self.stats.rx_foreign_frames += 1
+            case Hello() | Confirm() | Call() | SpeakerAudio():
+                if self._accepts(Input.OUT_OF_ROLE):
+                    self._disconnect(
+                        RemoteProtocolError(
+                            f"{self._port_name} sends our own messages back: it is an echo, or another host.",
+                            "Check the wiring and the port's name: lorgnette devices",
+                        )
+                    )
+            case _ if self._session is None or frame.session != self._session.id:
+                self.stats.rx_foreign_frames += 1
+            case Close():
+                if self._accepts(Input.PEER_CLOSED):
+                    self._disconnect(DeviceLost("The frame ended the session.", "Start again."))
+            case _:
+                confirmed = self.state is State.CONFIRMING
+                if self._accepts(Input.SESSION_FRAME):
+                    if confirmed and self._info is not None:
+                        self.stats.sessions += 1
+                        self._events.append(Connected(self._info))
+                    self._events += self._session.receive(frame, message, self._now_s)
+
+    def _hello_ack(self, ack: HelloAck) -> None:
+        first = self.state is State.GREETING
+        if first and ack.major != MAJOR:
+            self._accepts(Input.REFUSED)
+            self._disconnect(version_mismatch(ack.major, ack.minor))
+        elif self._accepts(Input.HELLO_ACK) and first:
+            info = DeviceInfo.from_hello_ack(ack)
+            if self._info is None or (info.device_id, info.boot_id) != (self._info.device_id, self._info.boot_id):
+                self._clock = SampleClock()
+            self._info = info
+            self._session = Session(ack, self._now_s, self.stats, self._clock)
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Confirm is not answered; the Pong to the Ping behind it shows that it arrived."""
+        if self._session is not None:
+            self._session.send_link(Confirm(self._nonce))
+            self._session.ping(self._now_s)
+        self._repeat_s = self._now_s + HELLO_S
+
+    def _no_frame(self, raw: bytes) -> None:
+        self.stats.rx_bad_frames += 1
+        if self.state is State.GREETING:
+            self._evidence += raw[: MAX_EVIDENCE_BYTES - len(self._evidence)]
+        if looks_like_text(raw):
+            self._events.append(ConsoleText(printable_text(raw)))
+
+    # --------------------------------------------------------------------------------------- time
+    def tick(self, now_s: float) -> None:
+        """Do what is due. Call it after `receive_data` and whenever `next_deadline` has come."""
+        now_s = self._now_s = max(now_s, self._now_s)
+        if self._reader.held_bytes and now_s >= self._last_rx_s + STALE_S:
+            self._no_frame(self._reader.take_held())
+        if self.state in (State.GREETING, State.CONFIRMING) and now_s >= self._give_up_s:
+            self._accepts(Input.TIMED_OUT)
+            self._disconnect(self._no_answer())
+        elif self.state is State.CONFIRMING and now_s >= self._repeat_s:
+            self._confirm()
+        elif self.state is State.OPEN and self._session is not None:
+            if self._session.silent(now_s):
+                self._accepts(Input.SILENT)
+                self._disconnect(
+                    DeviceLost(
+                        f"The frame has been silent for {DEAD_AFTER_S:.0f} s.",
+                        "Check the cable and the frame's power; lorgnette doctor looks at each part.",
+                    )
+                )
+            else:
+                self._events += self._session.tick(now_s)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do; None while nothing is under way. May lie in the past."""
+        times = [self._last_rx_s + STALE_S] if self._reader.held_bytes else []
+        if self.state in (State.GREETING, State.CONFIRMING):
+            times += [self._repeat_s, self._give_up_s]
+        elif self._session is not None:
+            times.append(self._session.next_deadline())
+        return min(times, default=None)
+
+    # --------------------------------------------------------------------------------- octets out
+    def data_to_send(self) -> bytes:
+        """Everything that may be sent now, highest priority first; empty when there is nothing."""
+        out = bytearray()
+        while (frame := self._next_frame()) is not None:
+            if not out and self._now_s >= self._last_tx_s + IDLE_S:
+                out += DELIMITER
+            octets = frame.encode()
+            out += octets
+            self.stats.tx_frames += 1
+            self._log("tx", frame, len(octets))
+        if out:
+            self._last_tx_s = self._now_s
+            self.stats.tx_bytes += len(out)
+        return bytes(out)
+
+    def next_event(self) -> Event | None:
+        """The oldest event that was not yet taken."""
+        return self._events.popleft() if self._events else None
+
+    def _next_frame(self) -> Frame | None:
+        if self._farewell is not None:
+            farewell, self._farewell = self._farewell, None
+            return farewell
+        if self.state is State.GREETING and self._now_s >= self._repeat_s:
+            self._repeat_s = self._now_s + HELLO_S
+            self._hello_seq = (self._hello_seq + 1) & 0xFFFF
+            hello = Hello(MAJOR, MINOR, self._nonce, SCHEMA_HASH)
+            return Frame(Channel.LINK, Flag(0), self._hello_seq, 0, payload_of(hello))
+        return self._session.next_frame(self._now_s) if self._session is not None else None
+
+    # -------------------------------------------------------------------------------------- states
+    def _enter(self, happened: Input) -> None:
+        if not self._accepts(happened):
+            raise LocalProtocolError(f"{happened.value} is not allowed now: the link is {self.state.value}")
+
+    def _accepts(self, happened: Input) -> bool:
+        """Move on by the table; False (and counted) when the state has no such key."""
+        target = TRANSITIONS[self.state].get(happened)
+        if target is None:
+            self.stats.rx_unknown_frames += 1
+            return False
+        self.state = target
+        return True
+
+    def _need(self, happened: Input) -> Session:
+        self._enter(happened)
+        assert self._session is not None
+        return self._session
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._events += self._session.end()
+            self._session = None
+
+    def _disconnect(self, error: BridgeError) -> None:
+        self._end_session()
+        self._events.append(Disconnected(error))
+
+    def _no_answer(self) -> BridgeError:
+        if self._evidence or self._reader.held_bytes:
+            came = bytes(self._evidence) + self._reader.take_held()[:MAX_EVIDENCE_BYTES]
+            shown = one_line(came)
+            sample = f' ("{shown}")' if shown else f" ({len(came)} bytes that are no text)"
+            return RemoteProtocolError(
+                f"Something answers on {self._port_name}, but it is no lorgnette frame{sample}.",
+                "Choose another port (lorgnette devices), check --baud, or flash the board: lorgnette flash",
+            )
+        return DeviceNotFound(
+            f"Nothing answers on {self._port_name} within {self._hello_timeout_s:g} s.",
+            "Check the cable and that the board runs lorgnette's firmware; without a board use --port sim://",
+        )
+
+    def _log(self, direction: str, frame: Frame, size_bytes: int) -> None:
+        if self.on_frame is not None:
+            self.on_frame(WireRecord(direction, self._now_s, frame.channel, size_bytes, summary_of(frame)))
+
+
+def version_mismatch(major: int, minor: int) -> VersionMismatch:
+    """Names the side to update: the one with the lower major version."""
+    sentence = f"The frame speaks protocol {major}.{minor}, this program {MAJOR}.{MINOR}."
+    if major > MAJOR:
+        return VersionMismatch(sentence, "Update this program: pip install --upgrade lorgnette")
+    return VersionMismatch(sentence, "Update the frame's firmware: lorgnette flash")
