@@ -55,6 +55,8 @@ from .tools.builtin import NO_ANSWER, act_reply, plan, timer_reply
 from .turn_record import Turn
 from .turn_settings import TurnSettings
 
+__all__ = ["TABLE", "TurnMachine", "TurnSettings", "TurnState"]
+
 NOT_CAUGHT = "I did not catch that."
 NOTHING_TO_REPEAT = "I have not said anything yet."
 STOPPED = "Okay."
