@@ -5,6 +5,7 @@ what an intent does. Matching is exact on the normalised text; a single misspelt
 hassil and rapidfuzz are imported on first use.
 """
 
+# ruff: noqa: SIM905 (a list of words reads best as words)
 from __future__ import annotations
 
 import functools
@@ -263,7 +264,7 @@ def _strip(sentence: str, courtesies: Sequence[str], *, front: bool) -> str:
 
 
 def _seconds(slots: Mapping[str, Any]) -> int:
-    """Length of a timer. "one minute thirty" is 90 seconds, "one hour thirty" is 90 minutes: the units are the slots'."""
+    """Length of a timer: "one minute thirty" is 90 seconds, "one hour thirty" is 90 minutes."""
     for phrase in ("span", "rare_span"):
         if phrase in slots:
             return int(slots[phrase])
