@@ -37,7 +37,17 @@ _NEVER_GUESSED = frozenset(
 _MIN_PHRASE_RATIO = 85.0
 _MIN_WORD_RATIO = 84.0
 
-_CONTRACTIONS = {"whats": "what's", "hows": "how's", "todays": "today's", "thats": "that's", "cant": "can't"}
+_ONE_SPELLING = {
+    "whats": "what's",
+    "hows": "how's",
+    "todays": "today's",
+    "thats": "that's",
+    "cant": "can't",
+    "min": "minutes",
+    "mins": "minutes",
+    "sec": "seconds",
+    "secs": "seconds",
+}
 _UNIT_SECONDS = {"hours": 3600, "minutes": 60, "seconds": 1}
 
 
@@ -47,7 +57,7 @@ def normalize(text: str) -> str:
     text = re.sub(r"\b(\d+)\.5\b", r"\1 and a half", text)
     text = re.sub(r"[^\w' ]+|_", " ", text)
     text = re.sub(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", text)  # "5min", "10s"
-    words = [_CONTRACTIONS.get(word, word) for word in (token.strip("'") for token in text.split()) if word]
+    words = [_ONE_SPELLING.get(word, word) for word in (token.strip("'") for token in text.split()) if word]
     return " ".join(_digits(words))
 
 
