@@ -1,0 +1,195 @@
+"""`lorgnette run`: the live assistant on a frame, on the host's own sound, or on files."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..config import load
+from ..diagnostics import DIAGNOSTICS
+from ..errors import Failure
+from ..exit_codes import ExitCode
+from ..options import (
+    Command,
+    diagnostics_options,
+    json_option,
+    model_option,
+    offline_option,
+    port_option,
+)
+
+if TYPE_CHECKING:
+    from ..routes import CameraRoute, MicrophoneRoute, Post, SpeakerRoute
+    from ..settings import Settings
+
+FRAME, HOST, TEXT = "frame", "host", "text:"
+ABSENCE_S = 10.0
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("lorgnette run", "talk to your frame"),
+        ("lorgnette run -p sim:// --mic host --speaker host", "no board: this computer's microphone and speaker"),
+        ('lorgnette run -p sim:// --mic "text:Take a photo." -o session', "one spoken line, everything kept"),
+        ("lorgnette run --speaker host", "a bare board without amplifier"),
+    ],
+)
+@port_option
+@click.option("--mic", metavar="ROUTE", help="frame, host, an audio FILE or text:WORDS.")
+@click.option("--speaker", metavar="ROUTE", help="frame, host or a WAV FILE to write.")
+@click.option("--camera", metavar="ROUTE", help="frame, a JPEG FILE or a DIR of them.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep transcript, sound and photos in DIR. Without it nothing is kept.",
+)
+@model_option("Speech model: auto, embedded, a Whisper size or a checkpoint file.")
+@json_option
+@offline_option
+@diagnostics_options
+def run(
+    port: str | None,
+    baud: int | None,
+    timeout_s: float,
+    mic: str | None,
+    speaker: str | None,
+    camera: str | None,
+    out: Path | None,
+    model: str | None,
+    as_json: bool,
+    offline: bool,
+) -> None:
+    """Listen, understand, act and answer, until Ctrl-C or until a finite microphone ends.
+
+    Microphone, speaker and camera are routes of their own, independent of the port, so that a bare board without
+    amplifier, or no board at all, can talk. The button on the frame interrupts a reply.
+    """
+    options = {
+        "port": port,
+        "baud": baud,
+        "audio.mic": mic,
+        "audio.speaker": speaker,
+        "audio.camera": camera,
+        "stt.model": model,
+    }
+    settings = load(options).settings
+    _run(settings, timeout_s=timeout_s, out=out, as_json=as_json, offline=offline)
+
+
+def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: bool, offline: bool) -> None:
+    from ..assistant.driver import LiveDriver
+    from ..assistant.pipeline import Pipeline
+    from ..console import Console
+    from ..glasses import Glasses
+    from ..hooks import HookRunner
+    from ..keeper import Keeper
+    from ..ports import has_finite_microphone, open_frame
+    from ..wiring import build_engines, pipeline_settings
+
+    microphone, speaker, camera = routes_of(settings)
+    engines = build_engines(settings, offline=offline)
+    device = peripherals = None
+    # A frame is opened unless nothing needs one: both ends of the talk are the host's and no port was named.
+    if microphone is None or speaker is None or settings.port:
+        device, peripherals = open_frame(settings, timeout_s)
+    console = Console(as_json, DIAGNOSTICS.verbosity)
+    keeper = Keeper(out)
+    hooks = HookRunner(settings.hooks, console.problem)
+    finite = peripherals.microphone if peripherals is not None and has_finite_microphone(settings.port) else None
+    glasses = Glasses(
+        device,
+        microphone=microphone,
+        speaker=speaker,
+        camera=camera,
+        on_photo=keeper.photo,
+        on_heard=keeper.heard,
+        on_presence=lambda message: absence.changed(message),
+        scripted_end=None if finite is None else lambda: not finite.busy,
+    )
+    pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
+    driver = LiveDriver(pipeline, glasses, engines, [console.on_notice, keeper.on_notice, hooks.on_notice])
+    absence = Absence(driver.stop)
+    try:
+        console.engines(engines.infos())
+        if device is not None:
+            console.frame({"name": device.info.name, "port": device.port, "led": f"{device.info.led_kind} light"})
+        driver.run()
+    finally:
+        absence.close()
+        glasses.close()
+        hooks.close()
+        keeper.close()
+        console.close()
+    if absence.message:
+        raise Failure(
+            f"the frame did not come back within {ABSENCE_S:.0f} seconds: {absence.message}",
+            "plug it in and run it again; 'lorgnette doctor' says what is wrong",
+            ExitCode.DEVICE_LOST,
+        )
+
+
+class Absence:
+    """Ends the session when the frame stays away for ABSENCE_S."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.message = ""  # why the session was ended, "" while it was not
+        self._stop = stop
+        self._timer: threading.Timer | None = None
+
+    def changed(self, message: str | None) -> None:
+        """The frame is lost (a sentence), or back (None)."""
+        self.close()
+        if message is not None:
+            self._timer = threading.Timer(ABSENCE_S, self._give_up, (message,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, message: str) -> None:
+        self.message = message
+        self._stop()
+
+
+def routes_of(
+    settings: Settings,
+) -> tuple[MicrophoneRoute | None, Callable[[Callable[[], int], Post], SpeakerRoute] | None, CameraRoute | None]:
+    """Host routes for microphone, speaker and camera; None where the frame's own part is used.
+
+    Raises:
+        AudioError: a microphone file is unreadable or empty.
+        EngineError: the host has no usable sound card, or no voice for text.
+        OSError: a file cannot be read or written.
+    """
+    from .. import routes
+    from ..assistant.audio import read_audio
+    from ..ports import spoken
+
+    audio = settings.audio
+    microphone: MicrophoneRoute | None = None
+    if audio.mic == HOST:
+        microphone = routes.HostMicrophone()
+    elif audio.mic.startswith(TEXT):
+        microphone = routes.FileMicrophone(spoken(audio.mic.removeprefix(TEXT)))
+    elif audio.mic != FRAME:
+        microphone = routes.FileMicrophone(read_audio(Path(audio.mic).expanduser()))
+    speaker: Callable[[Callable[[], int], Post], SpeakerRoute] | None = None
+    if audio.speaker == HOST:
+        speaker = routes.HostSpeaker
+    elif audio.speaker != FRAME:
+        path = Path(audio.speaker).expanduser()
+        path.open("ab").close()  # an unwritable file is said now, not after the first answer
+        speaker = functools.partial(routes.FileSpeaker, path)
+    camera = None if audio.camera == FRAME else routes.FileCamera(Path(audio.camera).expanduser())
+    return microphone, speaker, camera

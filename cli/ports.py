@@ -1,0 +1,71 @@
+"""From the settings to an open frame: which port, and what a simulated frame is fed with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..firmware_bridge.device import Device
+    from ..firmware_bridge.simulator.peripherals import Peripherals
+
+SIM = "sim://"
+
+
+def port_of(settings: Settings) -> str:
+    """The port that was asked for, else the remembered or the only frame.
+
+    Raises:
+        DeviceNotFound: there is none, or more than one; the message names them and sim://.
+    """
+    if settings.port:
+        return settings.port
+    from ..firmware_bridge.discovery import find_port
+
+    return find_port(settings.remembered.serial_number or None)
+
+
+def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peripherals | None]:
+    """Open the frame and shake hands; with it, what a simulated frame is fed with.
+
+    Raises:
+        BridgeError: no frame could be opened.
+        EngineError: `sim://?mic=text:` finds no voice.
+    """
+    from ..firmware_bridge.device import Device
+
+    port = port_of(settings)
+    peripherals = simulated_peripherals(port) if port.startswith(SIM) else None
+    return Device.open(port, baud=settings.baud, timeout_s=timeout_s, peripherals=peripherals), peripherals
+
+
+def has_finite_microphone(port: str) -> bool:
+    """A simulated frame whose microphone plays something and then ends."""
+    from urllib.parse import parse_qs, urlsplit
+
+    return port.startswith(SIM) and parse_qs(urlsplit(port).query).get("mic", [""])[-1].startswith(("file:", "text:"))
+
+
+def simulated_peripherals(port: str) -> Peripherals:
+    """What the simulated frame of `port` is fed with; `mic=text:WORDS` is spoken by an espeak-ng voice."""
+    from urllib.parse import parse_qsl, urlencode, urlsplit
+
+    from ..firmware_bridge.simulator.url import parse_sim_url
+
+    query = dict(parse_qsl(urlsplit(port).query, keep_blank_values=True))
+    words = query.get("mic", "")
+    if not words.startswith("text:"):
+        return parse_sim_url(port)
+    del query["mic"]
+    peripherals = parse_sim_url(SIM + ("?" + urlencode(query) if query else ""))
+    peripherals.microphone.say(spoken(words.removeprefix("text:")))
+    return peripherals
+
+
+def spoken(text: str) -> bytes:
+    """`text` as a wearer says it, with half a second before it: s16le mono 16 kHz. Raises EngineError."""
+    from .assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
+    from .assistant.engines.espeak_engine import EspeakVoice
+
+    return bytes(SAMPLE_RATE_HZ // 2 * SAMPLE_BYTES) + b"".join(EspeakVoice("en-us", 150).synthesize(text))

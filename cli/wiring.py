@@ -1,0 +1,58 @@
+"""From settings to the parts of a session: engines, the pipeline's settings. Shared by every command that talks."""
+
+from __future__ import annotations
+
+from .assistant.endpointing import EndpointingSettings
+from .assistant.pipeline import PipelineSettings
+from .assistant.turn import TurnSettings
+from .assistant.world import Engines
+from .settings import Settings
+
+
+def build_engines(settings: Settings, *, offline: bool = False, listen: bool = True, speak: bool = True) -> Engines:
+    """The engines of a session, warm: the first utterance does not pay for loading.
+
+    Args:
+        offline: leave out whatever needs a network.
+        listen: with ear (VAD and speech to text).
+        speak: with voice.
+
+    Raises:
+        EngineError: one that is needed cannot be had.
+    """
+    from .assistant.engines import choose
+    from .assistant.understanding import Understanding
+    from .assistant.vad import SileroVad
+
+    understanding = Understanding(settings.language)
+    understanding.match("warm up")
+    stt = choose.speech_to_text(settings) if listen else None
+    if stt is not None:
+        stt.warm()
+    tts = choose.text_to_speech(settings) if speak else None
+    if tts is not None:
+        tts.warm()
+    return Engines(
+        understanding=understanding,
+        stt=stt,
+        tts=tts,
+        llm=None if offline else choose.language_model(settings),
+        vad=SileroVad() if listen else None,
+    )
+
+
+def pipeline_settings(settings: Settings, *, has_model: bool, listen: bool = True) -> PipelineSettings:
+    """The pipeline's part of the settings."""
+    e = settings.endpointing
+    return PipelineSettings(
+        endpointing=EndpointingSettings(
+            start_threshold=e.start_threshold,
+            stop_threshold=e.stop_threshold,
+            min_speech_ms=e.min_speech_ms,
+            trailing_silence_ms=e.trailing_silence_ms,
+            pre_roll_ms=e.pre_roll_ms,
+            max_utterance_s=e.max_utterance_s,
+        ),
+        turn=TurnSettings(language_model=has_model),
+        listen=listen,
+    )
