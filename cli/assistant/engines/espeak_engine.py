@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import os
 import re
 import shutil
 import struct
@@ -26,6 +27,7 @@ from .protocols import EngineError, EngineInfo
 # speak_lib.h
 _OUTPUT_SYNCHRONOUS = 2  # espeak_Synth returns when all is synthesised; the callback runs on the caller's thread
 _INITIALIZE_DONT_EXIT = 0x8000  # without it a missing data folder ends the process
+_MAX_PATH_BYTES = 140  # it copies the data folder's name into 160 bytes, and appends file names to it
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
 _RATE, _PITCH = 1, 3
@@ -121,31 +123,19 @@ class _Library:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        self._rate_hz = self._initialize(data)
-        if self._rate_hz <= 0:
+        used = _short_name(data)
+        self._rate_hz: int = self._lib.espeak_Initialize(
+            _OUTPUT_SYNCHRONOUS, 0, os.fsencode(used), _INITIALIZE_DONT_EXIT
+        )
+        found = ctypes.c_char_p()
+        self.version = str(self._lib.espeak_Info(ctypes.byref(found)).decode("ascii", "replace"))
+        # A folder that it cannot use is no error to espeak-ng: it takes the one it was built with, and speaks silence.
+        if self._rate_hz <= 0 or found.value != os.fsencode(used):
             raise OSError(f"espeak-ng does not accept the data folder {data}")
         self._pieces: list[bytes] = []
         # ctypes frees a callback that nobody holds, while C still calls it.
         self._callback = _SynthCallback(self._collect)
         self._lib.espeak_SetSynthCallback(self._callback)
-        self.version = str(self._lib.espeak_Info(None).decode("ascii", "replace"))
-
-    def _initialize(self, data: Path) -> int:
-        def initialize(path: Path) -> int:
-            return int(self._lib.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, str(path).encode(), _INITIALIZE_DONT_EXIT))
-
-        rate_hz = initialize(data)
-        if rate_hz > 0:
-            return rate_hz
-        # espeak-ng keeps this path in a buffer of 160 bytes, which an environment in a deep folder outgrows. It reads
-        # the data now and whenever a voice is chosen, so the short name must last as long as the process.
-        with contextlib.suppress(OSError, NotImplementedError):
-            folder = tempfile.TemporaryDirectory(prefix="espeak-", ignore_cleanup_errors=True)
-            atexit.register(folder.cleanup)
-            short = Path(folder.name) / "espeak-ng-data"
-            short.symlink_to(data, target_is_directory=True)
-            return initialize(short)
-        return rate_hz
 
     def _collect(self, samples: Any, count: int, _events: int | None) -> int:
         if samples and count > 0:
@@ -158,11 +148,26 @@ class _Library:
         self._lib.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
         self._pieces = []
-        encoded = text.encode() + b"\0"
+        encoded = text.encode("utf-8", "replace") + b"\0"
         status = self._lib.espeak_Synth(encoded, len(encoded), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
         if status != _OK:
             raise EngineError("tts", f"espeak-ng failed with status {status}")
         return b"".join(self._pieces), self._rate_hz
+
+
+def _short_name(data: Path) -> Path:
+    """Another name of the data folder where its own is too long for espeak-ng's buffer.
+
+    espeak-ng reads the data now and whenever a voice is chosen, so the name lasts as long as the process.
+    """
+    if len(os.fsencode(data)) < _MAX_PATH_BYTES:
+        return data
+    folder = tempfile.TemporaryDirectory(prefix="espeak-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    short = Path(folder.name) / data.name
+    with contextlib.suppress(NotImplementedError):
+        short.symlink_to(data, target_is_directory=True)
+    return short
 
 
 class _Program:
@@ -176,7 +181,9 @@ class _Program:
         command = [self._path, "--stdin", "--stdout", "-b", "1", "-v", voice]
         command += ["-s", str(words_per_minute), "-p", str(pitch)]
         try:
-            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_PROGRAM_TIMEOUT_S)
+            done = subprocess.run(
+                command, input=text.encode("utf-8", "replace"), capture_output=True, timeout=_PROGRAM_TIMEOUT_S
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise EngineError("tts", f"{self._path} failed: {error}", _REMEDY) from error
         if done.returncode != 0:
