@@ -25,18 +25,19 @@ class ObjectRead:
     """One object on its way to the host.
 
     Attributes:
+        call_id: of the ReadObject that is under way, if any.
         outcome: None until the end, then what to tell the caller.
         restarts: how often it was asked for again.
     """
 
     def __init__(self, object_id: int) -> None:
         self.object_id = object_id
+        self.call_id: int | None = None
         self.outcome: ObjectReceived | ObjectFailed | None = None
         self.restarts = -1  # the first question is none
         self._data = bytearray()
         self._size: int | None = None
         self._crc32 = 0
-        self._call_id: int | None = None
         self._must_ask = True
         self._stall_s: float | None = None
         self._strays = 0
@@ -48,15 +49,12 @@ class ObjectRead:
         return len(self._data) if self._must_ask and self.outcome is None else None
 
     def asked(self, call_id: int) -> None:
-        self._call_id, self._must_ask, self._strays, self._stall_s = call_id, False, 0, None
+        self.call_id, self._must_ask, self._strays, self._stall_s = call_id, False, 0, None
         self.restarts += 1
-
-    def owns(self, call_id: int) -> bool:
-        return call_id == self._call_id
 
     def receive_reply(self, finished: CallFinished, now_s: float) -> None:
         """Take the end of our ReadObject."""
-        self._call_id = None
+        self.call_id = None
         self._stall_s = now_s + STALL_S
         result = finished.result
         if isinstance(finished.error, RequestTimeout):
@@ -77,7 +75,7 @@ class ObjectRead:
         have = len(self._data)
         if data.offset > have:
             self._strays += 1
-            if self._strays == STRAYS and self._call_id is None:
+            if self._strays == STRAYS and self.call_id is None:
                 self._ask_again()
             return
         fresh = data.data[have - data.offset :]
@@ -85,7 +83,7 @@ class ObjectRead:
             return
         self._data += fresh
         self._strays = self._fruitless = 0
-        if self._call_id is None:
+        if self.call_id is None:
             self._stall_s = now_s + STALL_S
         if len(self._data) > (MAX_OBJECT_BYTES if self._size is None else self._size):
             self._fail(RemoteProtocolError("The frame sent more of an object than it had announced."))

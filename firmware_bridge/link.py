@@ -134,6 +134,11 @@ class Link:
         """Fetch a bulk object and drop it on the frame; ObjectReceived or ObjectFailed ends it. One at a time."""
         self._need(Input.READ_OBJECT).read_object(object_id, self._now_s)
 
+    def abandon_object(self) -> None:
+        """Stop reading, if something is being read: no event follows, and the frame may forget the object."""
+        if self._session is not None:
+            self._session.abandon_object(self._now_s)
+
     # ---------------------------------------------------------------------------------- octets in
     def receive_data(self, data: bytes, now_s: float) -> None:
         """Take octets as they came from the port. Never raises."""

@@ -119,6 +119,11 @@ class Session:
         self._read_progress(now_s)
         self._grant_bulk(now_s)
 
+    def abandon_object(self, now_s: float) -> None:
+        """Stop reading; the frame may forget the object. No event follows."""
+        if self._read is not None:
+            self._drop(self._read, now_s)
+
     def send_link(self, message: Message) -> None:
         """Queue a message of the link channel, which goes before everything else."""
         if len(self._link_queue) < MAX_LINK_QUEUE:
@@ -192,7 +197,7 @@ class Session:
         return cast("_Clocked", replace(changed, mic_sample=self._clock.unwrap(changed.mic_sample)))
 
     def _finished(self, finished: CallFinished, now_s: float) -> list[Event]:
-        if self._read is not None and self._read.owns(finished.call_id):
+        if self._read is not None and self._read.call_id == finished.call_id:
             self._read.receive_reply(finished, now_s)
             return self._read_progress(now_s)
         if finished.call_id in self._own_calls:
@@ -226,9 +231,7 @@ class Session:
         if read is None:
             return []
         if read.outcome is not None:
-            self._read, self._credit_s = None, None
-            drop = self._calls.start(Method.DROP_OBJECT, DropObjectArgs(read.object_id), now_s, READ_TIMEOUT_S)
-            self._own_calls.add(drop)
+            self._drop(read, now_s)
             return [read.outcome]
         offset = read.offset_to_ask()
         if offset is not None:
@@ -236,6 +239,13 @@ class Session:
             read.asked(self._calls.start(Method.READ_OBJECT, args, now_s, READ_TIMEOUT_S))
             self._stats.bulk_restarts += bool(read.restarts)
         return []
+
+    def _drop(self, read: ObjectRead, now_s: float) -> None:
+        self._read, self._credit_s = None, None
+        args = DropObjectArgs(read.object_id)
+        self._own_calls.add(self._calls.start(Method.DROP_OBJECT, args, now_s, READ_TIMEOUT_S))
+        if (call_id := read.call_id) is not None:  # its answer is nobody's any more
+            self._own_calls.add(call_id)
 
     # -------------------------------------------------------------------------------------- time
     def silent(self, now_s: float) -> bool:
@@ -273,7 +283,7 @@ class Session:
         """The session is over: answer everything that waits for it."""
         events: list[Event] = []
         for finished in self._calls.fail_all():
-            if self._read is not None and self._read.owns(finished.call_id):
+            if self._read is not None and self._read.call_id == finished.call_id:
                 continue
             if finished.call_id not in self._own_calls:
                 events.append(finished)

@@ -1,0 +1,303 @@
+"""What every Device does, whoever drives it: requests with callbacks, photos, playback streams, reconnecting.
+
+Knows Link and its events; must not know ports, threads or clocks. `Device` drives it from an I/O thread under the wall
+clock, `LockstepDevice` from its caller under a virtual one, and both show the same `DeviceApi`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self, TypeVar
+
+from .errors import BridgeError, DeviceLost, LocalProtocolError, RemoteProtocolError, RequestRefused
+from .link import Link, WireRecord
+from .link_events import (
+    CallFinished,
+    Connected,
+    DeviceInfo,
+    Disconnected,
+    Event,
+    FrameReported,
+    LinkStats,
+    ObjectFailed,
+    ObjectReceived,
+)
+from .link_states import State
+from .messages import CloseReason, FlushSpeakerArgs, Message, Method, PhotoEvent, RpcStatus
+from .photo import PhotoTaker
+
+REQUEST_TIMEOUT_S = 2.0
+PHOTO_TIMEOUT_S = 10.0
+
+# Pause before the handshake or the port is tried again; doubles up to the longest, so that the frame is back within
+# 2 s of its return and a missing one costs next to nothing.
+FIRST_BACK_OFF_S = 0.1
+LONGEST_BACK_OFF_S = 1.0
+
+T = TypeVar("T")
+CallDone = Callable[[CallFinished], None]
+PhotoDone = Callable[[bytes | BridgeError], None]
+WireLog = Callable[[str, float, int, int, str], None]
+_log = logging.getLogger(__name__)
+
+
+class DeviceCore:
+    """Owned by one thread at a time. `nonce` returns a fresh random u32 for each handshake."""
+
+    def __init__(self, link: Link, nonce: Callable[[], int], hello_timeout_s: float) -> None:
+        self.link = link
+        self.info: DeviceInfo | None = None
+        self.connected = False
+        self.first_error: BridgeError | None = None  # why the very first handshake failed
+        self.subscribers: list[Callable[[Event], None]] = []
+        self._nonce = nonce
+        self._hello_timeout_s = hello_timeout_s
+        self._done: dict[int, Callable[[CallFinished], None]] = {}
+        self._photo: PhotoTaker | None = None
+        self._now_s = 0.0
+        self._port_up = False
+        self._start_s = 0.0
+        self._back_off_s = FIRST_BACK_OFF_S
+
+    # ------------------------------------------------------------------------------------- verbs
+    def post(
+        self, method: Method, args: Message | None, done: Callable[[CallFinished], None], timeout_s: float
+    ) -> None:
+        try:
+            if self.link.state is not State.OPEN:
+                raise DeviceLost("The frame is not connected.", "Check its cable: lorgnette doctor")
+            self._done[self.link.call(method, args, timeout_s)] = done
+        except BridgeError as error:
+            done(CallFinished(0, method, None, None, error))
+
+    def play(self, stream: int, pcm: bytes, last: bool) -> None:
+        if self.link.state is State.OPEN:  # without a frame there is nobody to hear it; Disconnected has told
+            self.link.send_audio(stream, pcm, last)
+
+    def post_photo(self, done: PhotoDone, timeout_s: float) -> None:
+        if self._photo is not None and not self._photo.over:
+            done(RequestRefused("A photo is being taken already.", RpcStatus.BUSY, "Wait for it."))
+            return
+        photo = self._photo = PhotoTaker(self.link, done, self._now_s, timeout_s)
+        self.post(Method.TAKE_PHOTO, None, lambda finished: photo.on_reply(finished, self._now_s), REQUEST_TIMEOUT_S)
+
+    # ------------------------------------------------------------------------------ port and time
+    def port_opened(self, now_s: float) -> None:
+        self._now_s, self._port_up = now_s, True
+        self._start(now_s)
+
+    def port_lost(self, error: BridgeError) -> None:
+        self._port_up = False
+        self.link.port_lost(error)
+
+    def tick(self, now_s: float) -> None:
+        self._now_s = now_s
+        self.link.tick(now_s)
+        if self._photo is not None:
+            self._photo.tick(now_s)
+        if self._port_up and self.link.state is State.IDLE and self.info is not None and now_s >= self._start_s:
+            self._start(now_s)
+
+    def next_deadline(self) -> float | None:
+        times = [self.link.next_deadline(), self._photo.next_deadline() if self._photo is not None else None]
+        if self._port_up and self.link.state is State.IDLE and self.info is not None:
+            times.append(self._start_s)
+        return min((t for t in times if t is not None), default=None)
+
+    def back_off(self) -> float:
+        """The next pause before a new attempt, in seconds; each is twice as long as the one before."""
+        pause_s, self._back_off_s = self._back_off_s, min(2 * self._back_off_s, LONGEST_BACK_OFF_S)
+        return pause_s
+
+    def close(self, reason: CloseReason) -> None:
+        self.link.close(reason)
+        if self._photo is not None:
+            self._photo.on_lost(DeviceLost("The link was closed while a photo was on its way."))
+
+    def _start(self, now_s: float) -> None:
+        self.link.start(self._nonce(), now_s, self._hello_timeout_s)
+
+    # ------------------------------------------------------------------------------------ events
+    def deliver(self) -> None:
+        """Hand every waiting event to whom it concerns."""
+        while (event := self.link.next_event()) is not None:
+            if self._handle(event):
+                for callback in tuple(self.subscribers):
+                    callback(event)
+
+    def _handle(self, event: Event) -> bool:
+        """Act on an event; False when it is of no interest outside."""
+        match event:
+            case Connected(info):
+                if self.info is not None and info.device_id != self.info.device_id:
+                    self.link.port_lost(RemoteProtocolError(f"Another frame ({info.device_id}) answers."))
+                    return False
+                self.info, self.connected, self._back_off_s = info, True, FIRST_BACK_OFF_S
+            case Disconnected(error):
+                was, self.connected = self.connected, False
+                self._start_s = self._now_s + self.back_off()
+                if self.info is None:
+                    self.first_error = error
+                if self._photo is not None:
+                    self._photo.on_lost(error)
+                return was  # attempts to come back are quiet
+            case CallFinished():
+                if (done := self._done.pop(event.call_id, None)) is not None:
+                    done(event)
+                return False
+            case ObjectReceived() | ObjectFailed():
+                if self._photo is not None:
+                    self._photo.on_object(event, self._now_s)
+                return False
+            case FrameReported(PhotoEvent() as report) if self._photo is not None:
+                self._photo.on_report(report, self._now_s)
+            case _:
+                pass
+        return True
+
+
+class DeviceApi(ABC):
+    """A connected frame, as the rest of the program sees it.
+
+    Callbacks (`subscribe`, `post`, `post_photo`) run on the thread that drives the device and must not block; from
+    within one only the methods that do not wait may be called.
+    """
+
+    def __init__(self, core: DeviceCore) -> None:
+        self._core = core
+        self._streams = itertools.count(1)
+
+    @property
+    def info(self) -> DeviceInfo:
+        """What the frame said of itself in the latest handshake."""
+        assert self._core.info is not None
+        return self._core.info
+
+    @property
+    def connected(self) -> bool:
+        """False between Disconnected and Connected."""
+        return self._core.connected
+
+    @property
+    def wire_log(self) -> WireLog | None:
+        """Called with (direction "rx" | "tx", host_time_s, channel, size_bytes, summary) of every frame."""
+        return self._wire_log
+
+    @wire_log.setter
+    def wire_log(self, log: WireLog | None) -> None:
+        self._wire_log = log
+        if log is None:
+            self._core.link.on_frame = None
+            return
+
+        def on_frame(record: WireRecord) -> None:
+            log(record.direction, record.host_time_s, record.channel, record.size_bytes, record.summary)
+
+        self._core.link.on_frame = on_frame
+
+    _wire_log: WireLog | None = None
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with Connected, Disconnected, AudioReceived, FrameReported and ConsoleText from now on.
+
+        Returns a function that ends the subscription.
+        """
+        self._core.subscribers.append(callback)
+        return lambda: self._core.subscribers.remove(callback)
+
+    def request(
+        self, method: Method, args: Message | None = None, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> Message | None:
+        """Ask the frame and wait for the answer.
+
+        Returns:
+            The method's result message, None where it has none.
+
+        Raises:
+            RequestRefused, RequestTimeout, OutcomeUnknown, DeviceLost.
+        """
+
+        def start(done: CallDone) -> None:
+            self._core.post(method, args, done, timeout_s)
+
+        finished = self._wait(start, timeout_s)
+        if finished.error is not None:
+            raise finished.error
+        return finished.result
+
+    def post(
+        self,
+        method: Method,
+        args: Message | None,
+        done: CallDone,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        """Ask the frame without waiting; `done` is called once, whatever happens."""
+        self._submit(lambda: self._core.post(method, args, done, timeout_s))
+
+    def take_photo(self, timeout_s: float = PHOTO_TIMEOUT_S) -> bytes:
+        """Take a photo and fetch it. Returns the JPEG. Raises what `request` raises."""
+
+        def start(done: PhotoDone) -> None:
+            self._core.post_photo(done, timeout_s)
+
+        outcome = self._wait(start, timeout_s)
+        if isinstance(outcome, BridgeError):
+            raise outcome
+        return outcome
+
+    def post_photo(self, done: PhotoDone, timeout_s: float = PHOTO_TIMEOUT_S) -> None:
+        """Take a photo without waiting; `done` gets the JPEG or the error."""
+        self._submit(lambda: self._core.post_photo(done, timeout_s))
+
+    def new_stream(self) -> int:
+        """A playback stream number, newer than all before."""
+        return next(self._streams) & 0xFFFF
+
+    def play(self, stream: int, pcm: bytes, last: bool = False) -> None:
+        """Queue s16le mono 16 kHz for the speaker, in pieces of any length; `last` ends the stream.
+
+        Streams play in the order of their numbers. While no frame is connected the audio is dropped.
+        """
+        if len(pcm) % 2:
+            raise LocalProtocolError("the audio is cut within a sample")
+        self._submit(lambda: self._core.play(stream, pcm, last))
+
+    def flush(self, stream: int) -> None:
+        """Drop everything queued of `stream` and of older ones, here and on the frame. PlaybackEnded tells when."""
+        self.post(Method.FLUSH_SPEAKER, FlushSpeakerArgs(stream), lambda _: None)
+
+    def stats(self) -> LinkStats:
+        """A copy of the link's counters."""
+        return replace(self._core.link.stats)
+
+    @abstractmethod
+    def close(self, reason: CloseReason = CloseReason.DONE) -> None:
+        """End the session, so that the frame stops its sensors, and release the port. Idempotent, bounded time."""
+
+    @abstractmethod
+    def _submit(self, command: Callable[[], None]) -> None:
+        """Run `command` where the core lives."""
+
+    @abstractmethod
+    def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
+        """Run `start(done)` where the core lives and wait until it calls `done`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.close(CloseReason.INTERRUPTED if interrupted else CloseReason.DONE)
+
+
+def run_quietly(command: Callable[[], None]) -> None:
+    """Run a command that nobody waits for; a misuse is logged, since it must not end the thread."""
+    try:
+        command()
+    except LocalProtocolError as error:
+        _log.error("%s", error)

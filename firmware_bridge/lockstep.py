@@ -1,0 +1,121 @@
+"""LockstepDevice: a simulated frame under a virtual clock, on its caller's thread.
+
+Knows DeviceCore and a frame that is stepped; no thread, no port, no wall clock. The same calls at the same virtual
+times give the same octets, so a test that fails replays. The wire between the two is endless and takes no time; a test
+that wants a bad one wraps the frame.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .device_core import DeviceApi, DeviceCore, T, run_quietly
+from .errors import DeviceLost, LocalProtocolError
+from .link import HELLO_TIMEOUT_S, Link
+from .messages import CloseReason
+from .sim_transport import SteppedFrame
+
+if TYPE_CHECKING:
+    from .simulator.peripherals import Peripherals
+
+# Time moves on at least this much when a deadline has passed and nothing came of it.
+SMALLEST_STEP_S = 1e-4
+
+# Answers to answers at one instant. A frame that always has more to say gets the next instant for the rest.
+MAX_EXCHANGES = 64
+
+
+class LockstepDevice(DeviceApi):
+    """The Device of virtual time.
+
+    Attributes:
+        frame: what is stepped.
+        peripherals: the simulated frame's parts, for whoever scripts them.
+        now_s: the virtual time that both sides have reached.
+    """
+
+    def __init__(
+        self,
+        frame: SteppedFrame,
+        peripherals: Peripherals | None = None,
+        *,
+        seed: int = 0,
+        timeout_s: float = HELLO_TIMEOUT_S,
+    ) -> None:
+        """Shake hands at virtual time 0. `seed` decides the nonces."""
+        nonces = random.Random(seed)
+        super().__init__(DeviceCore(Link("sim://"), lambda: nonces.getrandbits(32), timeout_s))
+        self.frame = frame
+        self.peripherals = peripherals
+        self.now_s = 0.0
+        self._next_us = 0
+        self._busy = False
+        self._closed = False
+        self._core.port_opened(0.0)
+        while not self.connected:
+            if self._core.first_error is not None:
+                raise self._core.first_error
+            self.advance(self._next_instant())
+
+    def advance(self, now_s: float) -> None:
+        """Let both sides live until `now_s`, through every deadline on the way. Events come by `subscribe`."""
+        if self._busy:
+            raise LocalProtocolError("this call moves time; from a callback use post() or post_photo()")
+        self._busy = True
+        try:
+            while self.now_s < now_s:
+                self._exchange(min(now_s, self._next_instant()))
+            self._exchange(now_s)
+        finally:
+            self._busy = False
+
+    def next_deadline(self) -> float:
+        """The virtual time at which one of the two has something to do."""
+        due_s = self._core.next_deadline()
+        frame_s = self._next_us / 1e6
+        return frame_s if due_s is None else min(due_s, frame_s)
+
+    def close(self, reason: CloseReason = CloseReason.DONE) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._core.close(reason)
+        self._core.deliver()
+        self.frame.step(self._now_us(), self._core.link.data_to_send())
+        self.frame.close()
+
+    def _submit(self, command: Callable[[], None]) -> None:
+        run_quietly(command)
+
+    def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
+        box: list[T] = []
+        start(box.append)
+        give_up_s = self.now_s + timeout_s + 1.0
+        while not box:
+            if self.now_s >= give_up_s:
+                raise DeviceLost("The simulated frame does not answer.")
+            self.advance(self._next_instant())
+        return box[0]
+
+    def _next_instant(self) -> float:
+        return max(self.next_deadline(), self.now_s + SMALLEST_STEP_S)
+
+    def _now_us(self) -> int:
+        return round(self.now_s * 1e6)
+
+    def _exchange(self, now_s: float) -> None:
+        """Let host and frame talk at one instant until neither has more to say."""
+        if self._closed:
+            raise LocalProtocolError("the device is closed")
+        self.now_s = max(self.now_s, now_s)
+        core = self._core
+        for _ in range(MAX_EXCHANGES):
+            core.tick(self.now_s)
+            core.deliver()
+            to_frame = core.link.data_to_send()
+            if not to_frame and self._next_us > self._now_us():
+                return
+            from_frame, self._next_us = self.frame.step(self._now_us(), to_frame)
+            core.link.receive_data(from_frame, self.now_s)

@@ -1,0 +1,96 @@
+"""sim:// under the wall clock: the simulated frame, stepped inside `read` on the caller's thread.
+
+Knows how to keep a frame's time equal to the host's; must not know what is said. The frame has no thread of its own:
+it lives while somebody reads, as a frame's octets arrive while somebody listens.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from .errors import DeviceLost
+
+if TYPE_CHECKING:
+    from .simulator.peripherals import Peripherals
+
+
+class SteppedFrame(Protocol):
+    """A frame that is stepped: the in-process core, the same code in another process, or a test's stand-in."""
+
+    def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
+        """Advance to `now_us` and take `rx`; returns (tx, when it wants to be stepped again)."""
+
+    def close(self) -> None: ...
+
+
+class SimTransport:
+    """A SteppedFrame as a port."""
+
+    def __init__(self, frame: SteppedFrame, name: str = "sim://", clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self._frame = frame
+        self._clock = clock
+        self._start_s = clock()
+        self._now_us = 0
+        self._next_us = 0
+        self._to_frame = bytearray()
+        self._woken = threading.Event()
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: str, peripherals: Peripherals | None) -> SimTransport:
+        """Raises SimulatorUnavailable without the compiled core, or what a malformed URL deserves."""
+        from .simulator.core import SimulatedFrame
+        from .simulator.url import parse_sim_url
+
+        return cls(SimulatedFrame(peripherals if peripherals is not None else parse_sim_url(url)), url)
+
+    def read(self, timeout_s: float) -> bytes:
+        deadline_s = self._clock() + timeout_s
+        while True:
+            if self._closed:
+                raise DeviceLost(f"{self.name} is closed.")
+            data = self._step_to_now()
+            now_s = self._clock()
+            if data or self._woken.is_set() or now_s >= deadline_s:
+                self._woken.clear()
+                return data
+            due_s = self._start_s + self._next_us / 1e6
+            self._woken.wait(max(0.0, min(deadline_s, due_s) - now_s))
+
+    def write(self, data: bytes) -> None:
+        if self._closed:
+            raise DeviceLost(f"{self.name} is closed.")
+        self._to_frame += data
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._step_to_now()  # the last octets written (Close) must still arrive
+        self._closed = True
+        self._frame.close()
+
+    def _step_to_now(self) -> bytes:
+        """Step the frame through every deadline of its own until now, so that a late caller changes nothing."""
+        now_us = int((self._clock() - self._start_s) * 1e6)
+        out = bytearray()
+        while self._next_us <= now_us:
+            self._step(self._next_us, out)
+        if self._to_frame or self._now_us < now_us:
+            self._step(now_us, out)
+        return bytes(out)
+
+    def _step(self, now_us: int, out: bytearray) -> None:
+        now_us = max(now_us, self._now_us)
+        rx = bytes(self._to_frame)
+        self._to_frame.clear()
+        tx, next_us = self._frame.step(now_us, rx)
+        out += tx
+        self._now_us = now_us
+        self._next_us = max(next_us, now_us + 1)  # a frame that asks for the past must not hold us up
