@@ -2,8 +2,8 @@
 
 Knows names, addresses, sizes, checksums and licences as published. Downloads nothing (download.py) and loads nothing.
 
-Sizes and sha256 of the Whisper weights: openai-whisper carries each sum in the weights' address. Of the voices: the
-hub's own object ids; where none is known the field is empty and a download says "not verified".
+openai-whisper carries the sum of each file in its address; those of the voices are the hub's object ids, as many
+projects pin them. A file whose sum is not known has an empty one, and its download says "not verified".
 """
 
 from __future__ import annotations
@@ -109,7 +109,12 @@ _MODELS = (
         (63_201_294, "0a309668932205e762801f1efc2736cd4b0120329622adf62be09e56339d3330"),
         (0, "c0f0d124e5895c00e7c03b35dcc8287f319a6998a365b182deb5c8e752ee8c1e"),
     ),
-    _piper("zh_CN-huayan-medium", "MIT; recordings: MODEL_CARD says unknown", (63_201_294, ""), (0, "")),
+    _piper(
+        "zh_CN-huayan-medium",
+        "MIT; recordings: licence unknown, says MODEL_CARD",
+        (63_201_294, "9929917bf8cabb26fd528ea44d3a6699c11e87317a14765312420be230be0f3d"),
+        (4_822, "d521dc45504a8ccc99e325822b35946dd701840bfb07e3dbb31a40929ed6a82b"),
+    ),
 )
 MODELS: Mapping[str, Model] = {model.name: model for model in _MODELS}
 

@@ -123,7 +123,7 @@ class _Library:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        used = _short_name(data)
+        used = short_name(data)
         self._rate_hz: int = self._lib.espeak_Initialize(
             _OUTPUT_SYNCHRONOUS, 0, os.fsencode(used), _INITIALIZE_DONT_EXIT
         )
@@ -155,7 +155,7 @@ class _Library:
         return b"".join(self._pieces), self._rate_hz
 
 
-def _short_name(data: Path) -> Path:
+def short_name(data: Path) -> Path:
     """Another name of the data folder where its own is too long for espeak-ng's buffer.
 
     espeak-ng reads the data now and whenever a voice is chosen, so the name lasts as long as the process.
