@@ -24,7 +24,9 @@ from .text import nearest, printable
 
 PATH_VARIABLE = "LORGNETTE_CONFIG"
 # Variables of the program that are no settings.
-OTHER_VARIABLES = frozenset({PATH_VARIABLE, "LORGNETTE_REQUIRE_ALL"})
+OTHER_VARIABLES = frozenset(
+    {PATH_VARIABLE, "LORGNETTE_DATA_DIR", "LORGNETTE_CACHE_DIR", "LORGNETTE_MODELS_URL", "LORGNETTE_REQUIRE_ALL"}
+)
 MAX_FILE_BYTES = 1_000_000
 
 
