@@ -99,6 +99,8 @@ def test_a_command_without_numbers(understanding: Understanding, text: str, name
         ("set a timer for two hours and five minutes", 7500),
         ("set a timer for one hundred and twenty seconds", 120),
         ("remind me in ninety seconds", 90),
+        ("Can you set me a timer for three minutes?", 180),
+        ("Set timer for 10 minutes", 600),
     ],
 )
 def test_how_long_a_timer_runs(understanding: Understanding, text: str, seconds: int) -> None:
@@ -113,6 +115,7 @@ def test_how_long_a_timer_runs(understanding: Understanding, text: str, seconds:
         ("set the volume to seventy", 70),
         ("turn the volume down to twenty five percent", 25),
         ("volume zero percent", 0),
+        ("set volume 50%", 50),
         ("volume one hundred", 100),
         ("set volume to a hundred percent", 100),
         ("turn the volume all the way up", 100),
