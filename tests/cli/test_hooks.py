@@ -1,0 +1,152 @@
+"""Hooks: what they get, what happens when they fail, hang or are missing, and that nobody waits for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from lorgnette.cli.assistant.engines.protocols import Transcript
+from lorgnette.cli.assistant.events import ActFinished, Problem, ReplySpoken, StateChanged, TranscriptReady
+from lorgnette.cli.hooks import QUEUE_NOTICES, HookRunner
+from lorgnette.cli.records import record
+from lorgnette.cli.settings import HookSettings
+
+HEARD = TranscriptReady(3, Transcript("what time is it", True, -0.1, 0.01, 0.9))
+
+
+class Problems(list[Problem]):
+    """Collects problems and says when one came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = Event()
+
+    def __call__(self, problem: Problem) -> None:
+        self.append(problem)
+        self.came.set()
+
+
+def python(code: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code, *arguments)
+
+
+def test_a_hook_gets_one_json_object_on_its_standard_input(tmp_path: Path) -> None:
+    copy = python(
+        "import sys, pathlib; pathlib.Path(sys.argv[1]).write_bytes(sys.stdin.buffer.read())", str(tmp_path / "got")
+    )
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_transcript=copy), problems)
+    hooks.on_notice(StateChanged("listening"))
+    hooks.on_notice(HEARD)
+    hooks.close(30)
+    assert problems == []
+    text = (tmp_path / "got").read_text(encoding="utf-8")
+    assert text.count("\n") == 1
+    assert json.loads(text) == record(HEARD)
+    assert json.loads(text)["event"] == "transcript"
+    assert json.loads(text)["transcript"]["text"] == "what time is it"
+
+
+def test_there_is_no_shell(tmp_path: Path) -> None:
+    target = tmp_path / "made; touch there"
+    touch = python("import sys, pathlib; pathlib.Path(sys.argv[1]).touch()", str(target))
+    hooks = HookRunner(HookSettings(on_reply=touch), Problems())
+    hooks.on_notice(ReplySpoken(1, "hello"))
+    hooks.close(30)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("/nowhere/at-all",), "cannot be started: no such file"),
+        (python("import sys; sys.stderr.write('line\\nno \\x1b[2J way\\n'); sys.exit(3)"), "status 3: no \\x1b[2J way"),
+        (python("raise SystemExit(4)"), "failed with status 4"),
+    ],
+)
+def test_a_hook_that_fails_is_named_once(command: tuple[str, ...], says: str) -> None:
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_act=command), problems)
+    for _ in range(3):
+        hooks.on_notice(ActFinished(1, "take_photo", {}, {}))
+    hooks.close(60)
+    assert len(problems) == 1
+    assert "on_act" in problems[0].message
+    assert says in problems[0].message
+
+
+def test_a_hook_that_reads_nothing_is_no_failure() -> None:
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_transcript=python("pass")), problems)
+    hooks.on_notice(TranscriptReady(1, Transcript("x" * 1_000_000, True)))
+    hooks.close(30)
+    assert problems == []
+
+
+def test_a_hook_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "import subprocess, sys, os, time, pathlib\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()} {child.pid}')\n"
+        "time.sleep(600)\n"
+    )
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_reply=python(code, str(pids))), problems, timeout_s=3)
+    hooks.on_notice(ReplySpoken(1, "hello"))
+    assert problems.came.wait(60)
+    hooks.close()
+    assert "took too long" in problems[0].message
+    if os.name == "posix":
+        for pid in map(int, pids.read_text().split()):
+            assert _is_gone(pid)
+
+
+def _is_gone(pid: int) -> bool:
+    """True when the process has ended; a zombie that nobody has waited for counts as ended."""
+    for _ in range(100):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return True
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_something_left_in_the_background_delays_nothing() -> None:
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)'])"
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_reply=python(code)), problems, timeout_s=60)
+    hooks.on_notice(ReplySpoken(1, "hello"))
+    hooks.close(30)
+    assert problems == []
+
+
+def test_nobody_waits_for_a_slow_hook(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    code = "import sys, time, pathlib\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)"
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_reply=python(code, str(gate))), problems, timeout_s=60)
+    for number in range(QUEUE_NOTICES + 10):  # returns although the first one still runs
+        hooks.on_notice(ReplySpoken(number, "hello"))
+    assert [problem.message for problem in problems] == [
+        "the hook on_reply is too slow: some of its events were dropped"
+    ]
+    gate.touch()
+    hooks.close(0.0)
+    hooks.on_notice(ReplySpoken(0, "after the end"))
+
+
+def test_without_hooks_there_is_no_thread() -> None:
+    hooks = HookRunner(HookSettings(), Problems())
+    hooks.on_notice(HEARD)
+    hooks.close()
+    assert hooks._thread is None
