@@ -25,6 +25,13 @@ class Diagnostics:
         self.log_file: Path | None = None
         self._handlers: list[logging.Handler] = []
 
+    def quiet(self) -> None:
+        """Log nowhere until an option says where: by default logging prints warnings on standard error."""
+        import logging
+
+        if not _logger().handlers:
+            _logger().addHandler(logging.NullHandler())
+
     def set_verbosity(self, verbosity: int) -> None:
         """1 logs what happens, 2 logs everything and shows tracebacks."""
         self.verbosity = verbosity

@@ -9,6 +9,11 @@ import errno
 
 from .exit_codes import ExitCode
 
+# By name: nothing here may import what raised them.
+_NETWORK_ERRORS = frozenset(
+    {"builtins.ConnectionError", "builtins.TimeoutError", "socket.gaierror", "httpx.TransportError", "urllib.URLError"}
+)
+
 
 class Failure(Exception):
     """An expected failure of a command.
@@ -45,7 +50,7 @@ def explain(error: BaseException) -> Failure | None:
         return error
     if isinstance(error, BrokenPipeError):
         return OutputClosed()
-    return _explain_bridge(error) or _explain_engine(error) or _explain_os(error)
+    return _explain_bridge(error) or _explain_assistant(error) or _explain_os(error)
 
 
 def _explain_bridge(error: BaseException) -> Failure | None:
@@ -72,12 +77,26 @@ def _explain_bridge(error: BaseException) -> Failure | None:
     return None  # LocalProtocolError: our own bug
 
 
-def _explain_engine(error: BaseException) -> Failure | None:
+def _explain_assistant(error: BaseException) -> Failure | None:
+    from .assistant.audio import AudioError
     from .assistant.engines.protocols import EngineError
 
-    if not isinstance(error, EngineError):
-        return None
-    return Failure(str(error), error.remedy, ExitCode.ENGINE)
+    if isinstance(error, AudioError):
+        return Failure(str(error), error.remedy, ExitCode.AUDIO_INPUT)
+    if isinstance(error, EngineError):
+        return Failure(str(error), error.remedy, ExitCode.NETWORK if _came_of_network(error) else ExitCode.ENGINE)
+    return None
+
+
+def _came_of_network(error: BaseException) -> bool:
+    """True when a connection was refused, lost, timed out or not found on the way to this error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(cause).__mro__}
+        if names & _NETWORK_ERRORS:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _explain_os(error: BaseException) -> Failure | None:
