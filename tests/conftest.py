@@ -1,3 +1,50 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use.
+
+One contract, three frames: every test that takes `host` or `make_frame` runs on all builds of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lorgnette.firmware_bridge.simulator import Peripherals, SteppedFrame
+
+from .support.frame_builds import FrameFactory, frame_factory
+from .support.raw_host import RawHost
 
 pytest_plugins = ["tests.support.require"]
+
+BUILDS = ["cffi", pytest.param("asan", marks=pytest.mark.cross), pytest.param("xtensa", marks=pytest.mark.cross)]
+
+
+@pytest.fixture(scope="session", params=BUILDS)
+def frame_build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FrameFactory:
+    """One of the builds of the frame."""
+    return frame_factory(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def make_frame(frame_build: FrameFactory) -> Iterator[FrameFactory]:
+    """Makes frames with peripherals; closing them at the end fails on a sanitizer's report."""
+    made: list[SteppedFrame] = []
+
+    def make(peripherals: Peripherals) -> SteppedFrame:
+        made.append(frame_build(peripherals))
+        return made[-1]
+
+    yield make
+    for frame in made:
+        frame.close()
+
+
+@pytest.fixture
+def peripherals() -> Peripherals:
+    return Peripherals()
+
+
+@pytest.fixture
+def host(make_frame: FrameFactory, peripherals: Peripherals) -> RawHost:
+    """A raw host on a frame with `peripherals`, not yet connected."""
+    return RawHost(make_frame(peripherals))

@@ -1,0 +1,64 @@
+"""Builds `lorgnette.firmware_bridge._core`: the firmware's portable C, as it is, behind cffi's API mode.
+
+Run by setuptools from the root of the project. Every path is relative: absolute ones build here and break the source
+distribution. The C side calls back into Python by the `hal_*` functions, which `simulator/core.py` defines.
+"""
+
+import re
+import sys
+import zlib
+from pathlib import Path
+
+from cffi import FFI
+
+FIRMWARE = Path("hardware/firmware")
+INCLUDES = [FIRMWARE / "components/glink/include", FIRMWARE / "components/frame_app/include", FIRMWARE / "host"]
+SOURCES = [
+    *sorted(FIRMWARE.glob("components/glink/*.c")),
+    *sorted(FIRMWARE.glob("components/frame_app/*.c")),
+    FIRMWARE / "host/frame_sim.c",
+]
+HEADERS = sorted([*FIRMWARE.glob("components/glink/*.h"), *(h for folder in INCLUDES for h in folder.glob("*.h"))])
+
+# The frame's build hash: which sources this extension was made of.
+build_hash = 0
+for path in [*HEADERS, *SOURCES]:
+    build_hash = zlib.crc32(path.read_bytes().replace(b"\r\n", b"\n"), build_hash)
+
+declarations = re.search(
+    r"/\* begin cdef \*/(.*)/\* end cdef \*/", (FIRMWARE / "host/frame_sim.h").read_text(encoding="utf-8"), re.DOTALL
+)
+if declarations is None:
+    raise SystemExit("hardware/firmware/host/frame_sim.h has lost its cdef marks")
+
+ffibuilder = FFI()
+ffibuilder.cdef(
+    declarations[1]
+    + """
+    extern "Python" {
+        void hal_led(void *ctx, uint32_t sample, uint8_t level);
+        void hal_mic_enable(void *ctx, uint32_t sample, uint8_t on);
+        void hal_mic_read(void *ctx, uint32_t sample, int16_t *pcm, uint32_t n);
+        void hal_speaker_enable(void *ctx, uint32_t sample, uint8_t on);
+        void hal_speaker_write(void *ctx, uint32_t sample, const int16_t *pcm, uint32_t n);
+        int32_t hal_camera_start(void *ctx, uint32_t sample);
+        int32_t hal_camera_read(void *ctx, uint8_t *jpeg, uint32_t cap);
+        void hal_camera_stop(void *ctx);
+        int32_t hal_battery_percent(void *ctx);
+    }
+    // The codec alone, so that one table of vectors tests it in both languages.
+    uint32_t glink_crc32(uint32_t crc, const uint8_t *data, size_t n);
+    int32_t glink_cobs_encode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
+    int32_t glink_cobs_decode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
+    """
+)
+ffibuilder.set_source(
+    "lorgnette.firmware_bridge._core",
+    '#include "frame_sim.h"\n#include "glink_cobs.h"\n#include "glink_crc32.h"',
+    sources=[path.as_posix() for path in SOURCES],
+    include_dirs=[path.as_posix() for path in INCLUDES],
+    depends=[*(path.as_posix() for path in HEADERS), "firmware_bridge/core_build.py"],
+    define_macros=[("FRAME_SIM_BUILD_HASH", f"0x{build_hash:08x}u")],
+    extra_compile_args=["/std:c11", "/O2"] if sys.platform == "win32" else ["-std=c11", "-O2", "-Wall"],
+    optional=True,  # without a compiler the install succeeds, and sim:// says what is missing
+)

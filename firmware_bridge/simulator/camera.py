@@ -1,0 +1,56 @@
+"""The simulated frame's camera: JPEG files, or a test picture of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .picture import built_in_picture
+
+
+class CameraFailed(Exception):
+    """There is no picture to be had. The frame reports it as a failed capture."""
+
+
+class ImageCamera:
+    """Takes the same picture over and over, or one after the other from a folder.
+
+    Args:
+        path: a JPEG file, or a folder whose `.jpg` and `.jpeg` files are taken in turn, by name. None: a test picture.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.taken = 0
+        self.running = False
+        self._path = path
+
+    def start(self) -> None:
+        """The frame begins to take a picture."""
+        self.running = True
+
+    def stop(self) -> None:
+        """The frame no longer wants the picture."""
+        self.running = False
+
+    def take(self) -> bytes:
+        """The next picture, as it lies in its file.
+
+        Raises:
+            CameraFailed: the file is gone, or the folder holds no JPEG.
+        """
+        self.running = False
+        try:
+            picture = self._next()
+        except OSError as error:
+            raise CameraFailed(f"{self._path}: {error.strerror}") from error
+        self.taken += 1
+        return picture
+
+    def _next(self) -> bytes:
+        if self._path is None:
+            return built_in_picture()
+        if not self._path.is_dir():
+            return self._path.read_bytes()
+        pictures = sorted(p for p in self._path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
+        if not pictures:
+            raise CameraFailed(f"{self._path}: no JPEG in this folder")
+        return pictures[self.taken % len(pictures)].read_bytes()

@@ -1,0 +1,177 @@
+"""A simulated frame in another process, in lock-step over its standard input and output.
+
+The same C sources as in `core.py`, built as a program: with sanitizers, or for another instruction set and run in an
+emulator. Its peripherals are messages in between:
+
+    start      child: "HAL1"          parent: u32 seed, u32 capabilities
+    step       parent: u64 now_us, u8 button, u32 n, n octets for the frame
+    meanwhile  child: one letter and its arguments, as often as it needs a peripheral; the parent answers some
+    end        child: "D", u64 next_us, u32 m, m octets of the frame
+
+All integers are little-endian. The letters stand in `hardware/firmware/host/pipe_server.c`, and below in `_OPS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+
+from ..errors import DeviceLost, SimulatorUnavailable
+from .peripherals import Peripherals
+from .stepped import MAX_TX_BYTES, SteppedFrame
+
+GREETING = b"HAL1"
+MAX_BLOCK_SAMPLES = 4096
+"""The frame moves blocks of 320 samples; more than this is a broken stream."""
+_EXIT_TIMEOUT_S = 30.0
+
+
+class PipeFrame(SteppedFrame):
+    """A frame in a program of its own.
+
+    Args:
+        argv: the program, with its emulator if it needs one.
+        env: added to the environment.
+
+    Raises:
+        SimulatorUnavailable: the program cannot be started, or is no simulated frame.
+        DeviceLost: it ended, by a sanitizer's report for instance; the message carries what it wrote.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], peripherals: Peripherals | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(peripherals or Peripherals())
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        try:
+            self._child = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+                env={**os.environ, **(env or {})},
+            )
+        except OSError as error:
+            self._complaints.close()
+            raise SimulatorUnavailable(f"{argv[0]}: {error.strerror}") from error
+        if self._read(len(GREETING)) != GREETING:
+            raise SimulatorUnavailable(f"{argv[-1]} is no simulated frame, or one of another version")
+        self._write(struct.pack("<II", self.peripherals.seed & 0xFFFF_FFFF, int(self.peripherals.capabilities)))
+
+    def _run(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
+        self._write(struct.pack("<QBI", now_us, button, len(rx)) + rx)
+        while (op := self._read(1)) != b"D":
+            if op not in _OPS:
+                raise DeviceLost(f"the simulated frame's program sent an unknown message {op!r}")
+            _OPS[op](self)
+        next_us, n = self._take("<QI")
+        if n > MAX_TX_BYTES:
+            raise DeviceLost(f"the simulated frame's program announced {n} octets")
+        return self._read(n), next_us
+
+    def close(self) -> None:
+        """End the program.
+
+        Raises:
+            DeviceLost: it did not end cleanly.
+        """
+        super().close()
+        if self._complaints.closed:
+            return
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
+        try:
+            status = self._child.wait(_EXIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            status = self._child.wait()
+        finally:
+            self._child.stdout.close()
+        complaints = self._read_complaints()
+        self._complaints.close()
+        if status != 0 or complaints:
+            raise DeviceLost(f"the simulated frame's program ended with status {status}\n{complaints}".rstrip())
+
+    def _read_complaints(self) -> str:
+        self._complaints.seek(0)
+        return self._complaints.read().decode(errors="replace")
+
+    def _read(self, n: int) -> bytes:
+        assert self._child.stdout is not None
+        data = self._child.stdout.read(n) if n else b""
+        if len(data) < n:
+            self.close()
+            raise DeviceLost("the simulated frame's program closed its output")
+        return data
+
+    def _write(self, data: bytes) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(data)
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            self.close()
+            raise DeviceLost("the simulated frame's program closed its input") from None
+
+    def _take(self, layout: str) -> tuple[int, ...]:
+        return struct.unpack(layout, self._read(struct.calcsize(layout)))
+
+    # The messages, in the order of pipe_server.c.
+
+    def _on_led(self) -> None:
+        self.peripherals.on_led(*self._take("<IB"))
+
+    def _on_mic_enable(self) -> None:
+        self.peripherals.on_mic_enable(*self._take("<IB"))
+
+    def _on_mic_read(self) -> None:
+        sample, n = self._take_block()
+        self._write(self.peripherals.on_mic_read(sample, n))
+
+    def _on_speaker_enable(self) -> None:
+        self.peripherals.on_speaker_enable(*self._take("<IB"))
+
+    def _on_speaker_write(self) -> None:
+        sample, n = self._take_block()
+        self.peripherals.on_speaker_write(sample, self._read(2 * n))
+
+    def _on_camera_start(self) -> None:
+        self._write(struct.pack("<i", self.peripherals.on_camera_start(*self._take("<I"))))
+
+    def _on_camera_read(self) -> None:
+        picture = self.peripherals.on_camera_read(*self._take("<I"))
+        if isinstance(picture, int):
+            self._write(struct.pack("<i", picture))
+        else:
+            self._write(struct.pack("<i", len(picture)) + picture)
+
+    def _on_camera_stop(self) -> None:
+        self.peripherals.on_camera_stop()
+
+    def _on_battery_percent(self) -> None:
+        self._write(struct.pack("<i", self.peripherals.on_battery_percent()))
+
+    def _take_block(self) -> tuple[int, int]:
+        sample, n = self._take("<II")
+        if n > MAX_BLOCK_SAMPLES:
+            raise DeviceLost(f"the simulated frame's program asked for a block of {n} samples")
+        return sample, n
+
+
+_OPS: dict[bytes, Callable[[PipeFrame], None]] = {
+    b"L": PipeFrame._on_led,
+    b"m": PipeFrame._on_mic_enable,
+    b"M": PipeFrame._on_mic_read,
+    b"s": PipeFrame._on_speaker_enable,
+    b"S": PipeFrame._on_speaker_write,
+    b"C": PipeFrame._on_camera_start,
+    b"J": PipeFrame._on_camera_read,
+    b"c": PipeFrame._on_camera_stop,
+    b"B": PipeFrame._on_battery_percent,
+}

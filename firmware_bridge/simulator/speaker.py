@@ -1,0 +1,59 @@
+"""The simulated frame's speaker: keeps what it was given, in step with the sample clock."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+from ..messages import SAMPLE_RATE_HZ
+
+SAMPLE_BYTES = 2
+
+
+class SpeakerRecorder:
+    """Everything that came out of the frame, after volume and mute, silence included.
+
+    Sample `n` of the recording is sample `n` of the frame's sample clock.
+
+    Args:
+        path: a WAV file to write as the sound comes; nothing is kept in memory then.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.on = False
+        self.recorded = bytearray()
+        self.samples = 0
+        """Length of the recording so far."""
+        self._wav: wave.Wave_write | None = None
+        if path is not None:
+            self._wav = wave.open(str(path), "wb")  # noqa: SIM115 - closed by close()
+            self._wav.setnchannels(1)
+            self._wav.setsampwidth(SAMPLE_BYTES)
+            self._wav.setframerate(SAMPLE_RATE_HZ)
+
+    def enable(self, on: bool) -> None:
+        """The frame switches the amplifier."""
+        self.on = on
+
+    def write(self, pcm: bytes, sample: int) -> None:
+        """Keep `pcm`, whose first sample was heard at `sample` on the frame's sample clock."""
+        self.fill(sample)
+        self._keep(pcm)
+
+    def fill(self, sample: int) -> None:
+        """Lengthen the recording with silence up to `sample`."""
+        if sample > self.samples:
+            self._keep(bytes((sample - self.samples) * SAMPLE_BYTES))
+
+    def close(self) -> None:
+        """Finish the file, if there is one."""
+        if self._wav is not None:
+            self._wav.close()
+            self._wav = None
+
+    def _keep(self, pcm: bytes) -> None:
+        self.samples += len(pcm) // SAMPLE_BYTES
+        if self._wav is not None:
+            self._wav.writeframesraw(pcm)
+        else:
+            self.recorded += pcm

@@ -1,0 +1,119 @@
+"""`sim://?mic=file:X&camera=PATH&speaker=file:X&battery=N|none&seed=N`: the peripherals that an address describes."""
+
+from __future__ import annotations
+
+import difflib
+import wave
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from ..errors import DeviceNotFound
+from ..messages import SAMPLE_RATE_HZ
+from .camera import ImageCamera
+from .microphone import ScriptedMicrophone
+from .peripherals import Peripherals
+from .speaker import SpeakerRecorder
+
+SCHEME = "sim"
+OPTIONS = ("mic", "camera", "speaker", "battery", "seed")
+EXAMPLE = "sim://?mic=file:question.wav&camera=photo.jpg&speaker=file:answer.wav&battery=80&seed=1"
+MAX_WAV_BYTES = 1 << 30
+
+
+def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> Peripherals:
+    """Read the address of a simulated frame and open the files that it names.
+
+    Args:
+        url: `sim://`, with options after a `?`.
+        microphone: used instead of the option `mic`, which may then be anything: `text:` and `host` need parts that
+            this layer does not have.
+
+    Raises:
+        DeviceNotFound: the address is malformed, or a file cannot be used; the remedy says how to write it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != SCHEME or parts.netloc or parts.path not in ("", "/"):
+        raise DeviceNotFound(f"{url!r} is no address of a simulated frame", f"write it like {EXAMPLE}")
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in OPTIONS:
+            raise DeviceNotFound(f"sim:// has no option {name!r}", _nearest(name))
+        if name in options:
+            raise DeviceNotFound(f"the option {name!r} of sim:// is given twice", f"write it like {EXAMPLE}")
+        options[name] = value
+
+    camera = options.get("camera")
+    if camera is not None and not Path(camera).exists():
+        raise DeviceNotFound(f"camera={camera}: no such file or folder", "name a JPEG file or a folder of JPEG files")
+    return Peripherals(
+        microphone=microphone or _microphone(options.get("mic")),
+        camera=None if camera is None else ImageCamera(Path(camera)),
+        speaker=_speaker(options.get("speaker")),
+        battery_percent=_battery(options.get("battery", "80")),
+        seed=_number("seed", options.get("seed", "0"), 0xFFFF_FFFF),
+    )
+
+
+def read_wav(path: Path) -> bytes:
+    """PCM of a WAV file: s16le, mono, 16 kHz.
+
+    Raises:
+        DeviceNotFound: it cannot be read, or is of another format.
+    """
+    try:
+        if path.stat().st_size > MAX_WAV_BYTES:
+            raise DeviceNotFound(f"{path} is too long for a script", "cut it below 1 GiB")
+        with wave.open(str(path), "rb") as wav:
+            rate, channels, width = wav.getframerate(), wav.getnchannels(), wav.getsampwidth()
+            pcm = wav.readframes(wav.getnframes())
+    except OSError as error:
+        raise DeviceNotFound(f"{path}: {error.strerror}", "name a WAV file: 16 kHz, mono, 16-bit") from error
+    except (wave.Error, EOFError) as error:
+        raise DeviceNotFound(f"{path} is no WAV file ({error})", _convert(path)) from error
+    if (rate, channels, width) != (SAMPLE_RATE_HZ, 1, 2):
+        found = f"{rate} Hz, {channels} channel{'s' if channels > 1 else ''}, {8 * width} bits"
+        raise DeviceNotFound(f"{path} has {found}; the frame hears 16 kHz, mono, 16-bit", _convert(path))
+    return pcm
+
+
+def _convert(path: Path) -> str:
+    return f"convert it: sox {path} -r 16000 -c 1 -b 16 {path.stem}-16k.wav"
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(OPTIONS)}: {EXAMPLE}"
+
+
+def _microphone(value: str | None) -> ScriptedMicrophone | None:
+    if value is None:
+        return None
+    kind, _, name = value.partition(":")
+    if kind != "file" or not name:
+        raise DeviceNotFound(f"mic={value}: not something that a frame can hear here", "write mic=file:question.wav")
+    return ScriptedMicrophone(read_wav(Path(name)), finite=True)
+
+
+def _speaker(value: str | None) -> SpeakerRecorder | None:
+    if value is None:
+        return None
+    kind, _, name = value.partition(":")
+    if kind != "file" or not name:
+        raise DeviceNotFound(
+            f"speaker={value}: not something that a frame can play to", "write speaker=file:answer.wav"
+        )
+    try:
+        return SpeakerRecorder(Path(name))
+    except OSError as error:
+        raise DeviceNotFound(f"speaker={value}: {error.strerror}", "name a WAV file in a folder that exists") from error
+
+
+def _battery(value: str) -> int | None:
+    return None if value == "none" else _number("battery", value, 100)
+
+
+def _number(name: str, value: str, most: int) -> int:
+    if not (value.isascii() and value.isdigit() and int(value) <= most):
+        also = " or none" if name == "battery" else ""
+        raise DeviceNotFound(f"{name}={value}: not a number from 0 to {most}", f"write {name}=0 to {name}={most}{also}")
+    return int(value)

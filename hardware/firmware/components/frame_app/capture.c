@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "frame_capture.h"
+
+#include <string.h>
+
+#define SLOTS (FRAME_CAPTURE_SLOTS + 1u) /* the frames that wait, and the one that is being filled */
+
+static frame_capture_slot_t *slot_at(frame_capture_t *c, unsigned behind_head)
+{
+    const unsigned at = c->head + behind_head;
+    return &c->slots[at < SLOTS ? at : at - SLOTS];
+}
+
+static void drop_oldest(frame_capture_t *c)
+{
+    c->head = (uint8_t)(c->head + 1u < SLOTS ? c->head + 1u : 0u);
+    c->count--;
+}
+
+static uint16_t report(frame_capture_t *c, uint8_t reason)
+{
+    const glink_capture_event_t event = {
+        .on = c->on ? 1u : 0u, .reason = reason, .mic_sample = (uint32_t)c->clock->sample};
+    uint8_t out[GLINK_CAPTURE_EVENT_BYTES];
+    return glink_report(c->link, out, glink_capture_event_pack(&event, out, sizeof out));
+}
+
+void frame_capture_init(frame_capture_t *c, const frame_hal_t *hal, const frame_clock_t *clock, glink_t *link,
+                        frame_led_t *led)
+{
+    memset(c, 0, sizeof *c);
+    c->hal = hal;
+    c->clock = clock;
+    c->link = link;
+    c->led = led;
+}
+
+void frame_capture_start(frame_capture_t *c)
+{
+    if (c->on) return;
+    c->count = 0u;
+    c->filled = 0u;
+    frame_led_mic(c->led, true);
+    c->on = true;
+    c->hal->mic_enable(c->hal->ctx, 1u);
+    c->announced = false;
+    c->announcement = report(c, GLINK_CAPTURE_STOP_ASKED);
+}
+
+void frame_capture_stop(frame_capture_t *c, uint8_t reason)
+{
+    if (!c->on) return;
+    c->hal->mic_enable(c->hal->ctx, 0u);
+    c->on = false;
+    c->count = 0u;
+    frame_led_mic(c->led, false);
+    (void)report(c, reason);
+}
+
+void frame_capture_reset_count(frame_capture_t *c)
+{
+    c->dropped = 0u;
+}
+
+void frame_capture_push(frame_capture_t *c, const int16_t *pcm, size_t n)
+{
+    if (!c->on) return;
+    uint32_t sample = (uint32_t)c->clock->sample;
+    for (size_t done = 0; done < n;) {
+        frame_capture_slot_t *slot = slot_at(c, c->count);
+        /* The driver lost samples: a frame never hides a hole, so what was begun before it goes. */
+        if (c->filled > 0u && slot->sample + c->filled != sample) c->filled = 0u;
+        if (c->filled == 0u) slot->sample = sample;
+
+        const size_t room = GLINK_FRAME_SAMPLES - c->filled;
+        const size_t take = n - done < room ? n - done : room;
+        memcpy(slot->pcm + c->filled, pcm + done, take * sizeof pcm[0]);
+        c->filled = (uint16_t)(c->filled + take);
+        done += take;
+        sample += (uint32_t)take;
+
+        if (c->filled < GLINK_FRAME_SAMPLES) continue;
+        c->filled = 0u;
+        c->count++;
+        if (c->count > FRAME_CAPTURE_SLOTS) {
+            drop_oldest(c);
+            c->dropped++;
+        }
+    }
+}
+
+size_t frame_capture_pull(frame_capture_t *c, uint8_t *payload, size_t cap)
+{
+    if (!c->announced) c->announced = glink_reported(c->link, c->announcement);
+    if (c->count == 0u || !c->announced) return 0u;
+
+    const frame_capture_slot_t *slot = slot_at(c, 0u);
+    uint8_t pcm[2u * GLINK_FRAME_SAMPLES];
+    for (size_t i = 0; i < GLINK_FRAME_SAMPLES; i++) {
+        const uint16_t value = (uint16_t)slot->pcm[i];
+        pcm[2u * i] = (uint8_t)value;
+        pcm[2u * i + 1u] = (uint8_t)(value >> 8);
+    }
+    const glink_mic_audio_t audio = {
+        .sample = slot->sample, .dropped_frames = (uint16_t)c->dropped, .pcm = pcm, .pcm_len = sizeof pcm};
+    drop_oldest(c);
+    return glink_mic_audio_pack(&audio, payload, cap);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between session.c (what arrives) and transmit.c (what leaves). Not for applications. Same task as glink.h. */
+#ifndef GLINK_SESSION_H
+#define GLINK_SESSION_H
+
+#include "glink.h"
+
+/* Bits of glink_t.link_due: one of each kind is enough, so the link channel needs no queue. */
+#define GLINK_DUE_HELLO_ACK 0x01u
+#define GLINK_DUE_REFUSE 0x02u
+#define GLINK_DUE_PONG 0x04u
+#define GLINK_DUE_PING 0x08u
+#define GLINK_DUE_CLOSE 0x10u
+
+/* Forgets the session and whatever waits in it. */
+void glink_session_close(glink_t *g);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What waits to be sent beside replies and audio: events, log lines, and the object that is being read.
+ * Events and log never wait for the host: when a queue is full its oldest entry goes.
+ * Threads: each queue belongs to one task. */
+#ifndef GLINK_QUEUES_H
+#define GLINK_QUEUES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "glink_schema.h"
+
+#define GLINK_EVENT_SLOTS 16u
+#define GLINK_EVENT_MAX_BYTES 16u
+#define GLINK_LOG_SLOTS 4u
+#define GLINK_LOG_MAX_BYTES 96u
+
+_Static_assert(GLINK_UNDERRUN_BYTES <= GLINK_EVENT_MAX_BYTES, "the longest event fits");
+_Static_assert((GLINK_EVENT_SLOTS & (GLINK_EVENT_SLOTS - 1u)) == 0u, "slots are found by masking");
+_Static_assert((GLINK_LOG_SLOTS & (GLINK_LOG_SLOTS - 1u)) == 0u, "slots are found by masking");
+
+typedef struct glink_event_slot {
+    uint16_t order; /* stamp of the moment it was queued */
+    uint8_t n;
+    uint8_t payload[GLINK_EVENT_MAX_BYTES]; /* type octet first */
+} glink_event_slot_t;
+
+typedef struct glink_events {
+    glink_event_slot_t slots[GLINK_EVENT_SLOTS];
+    uint8_t head;
+    uint8_t count;
+} glink_events_t;
+
+/* Queues an event of `n` <= GLINK_EVENT_MAX_BYTES octets. Returns false when the oldest one was lost for it. */
+bool glink_events_push(glink_events_t *events, uint16_t order, const uint8_t *payload, size_t n);
+
+/* Returns the oldest event or NULL; it stays queued. */
+const glink_event_slot_t *glink_events_first(const glink_events_t *events);
+
+/* Removes the oldest event. Precondition: there is one. */
+void glink_events_pop(glink_events_t *events);
+
+/* Whether the event with this stamp has left the queue. */
+bool glink_events_gone(const glink_events_t *events, uint16_t order);
+
+typedef struct glink_log {
+    uint16_t dropped; /* cumulative: the host sees what it missed */
+    uint8_t head;
+    uint8_t count;
+    uint8_t n[GLINK_LOG_SLOTS];
+    uint8_t text[GLINK_LOG_SLOTS][GLINK_LOG_MAX_BYTES];
+} glink_log_t;
+
+/* Queues a line; what is longer than GLINK_LOG_MAX_BYTES is cut. */
+void glink_log_push(glink_log_t *log, const char *text, size_t n);
+
+/* Moves the oldest line into `payload` as a LogText. Returns its length, 0 when there is none. */
+size_t glink_log_pull(glink_log_t *log, uint8_t *payload, size_t cap);
+
+typedef struct glink_bulk {
+    const uint8_t *data; /* the owner keeps it until glink_bulk_stop() */
+    uint32_t size;
+    uint32_t offset; /* of the next octet to send */
+    uint16_t object;
+    bool active;
+} glink_bulk_t;
+
+#define GLINK_BULK_CHUNK_BYTES 1016u /* octets of data in a frame: 11 ms of wire at 921,600 baud */
+_Static_assert(GLINK_BULK_DATA_BYTES + GLINK_BULK_CHUNK_BYTES <= GLINK_MAX_PAYLOAD_BYTES, "a chunk fits a frame");
+
+/* Begins to send `object` from `offset` <= `size` on, in place of whatever was being sent. */
+void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset);
+
+void glink_bulk_stop(glink_bulk_t *bulk);
+
+/* Writes the next BulkData to `payload`; `*last` tells that none follows.
+ * Returns its length, 0 when there is nothing to send. */
+size_t glink_bulk_pull(glink_bulk_t *bulk, uint8_t *payload, size_t cap, bool *last);
+
+#endif

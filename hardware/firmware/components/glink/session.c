@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handshake, liveness, and what to do with a frame that arrived. */
+#include <string.h>
+
+#include "glink_session.h"
+
+#define HEARTBEAT_US (GLINK_HEARTBEAT_MS * 1000u)
+#define DEAD_AFTER_US (GLINK_DEAD_AFTER_MS * 1000u)
+
+void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t *app, uint16_t first_session)
+{
+    memset(g, 0, sizeof *g);
+    g->app = *app;
+    g->identity = *identity;
+    g->identity.major = GLINK_MAJOR;
+    g->identity.minor = GLINK_MINOR;
+    g->identity.schema_hash = GLINK_SCHEMA_HASH;
+    g->identity.rpc_window = GLINK_WINDOW_RPC;
+    g->identity.speaker_window = (identity->capabilities & GLINK_CAP_SPEAKER) != 0u ? GLINK_WINDOW_SPEAKER : 0u;
+    g->identity.bulk_window = 0u; /* nothing in this firmware takes an object from the host yet */
+    g->last_session = first_session;
+    g->lead = true;
+}
+
+/* ---- sessions ---- */
+
+/* The log stays: what happened before the host came is worth reading. */
+void glink_session_close(glink_t *g)
+{
+    g->state = GLINK_CLOSED;
+    g->link_due = 0u;
+    g->session = 0u;
+    memset(g->rx_highest, 0, sizeof g->rx_highest);
+    memset(g->tx_seq, 0, sizeof g->tx_seq);
+    memset(&g->events, 0, sizeof g->events);
+    glink_rpc_reset(&g->rpc);
+    glink_bulk_stop(&g->bulk);
+}
+
+/* Ends a session, if there is one, at once: what it still wanted to say is dropped. */
+static void end_session(glink_t *g)
+{
+    if (g->state == GLINK_OPEN) g->app.ended(g->app.ctx, GLINK_CAPTURE_STOP_SESSION);
+    glink_session_close(g);
+}
+
+/* The host has been silent for too long. It may only have lost its voice, so it is told what happened. */
+static void leave_session(glink_t *g)
+{
+    if (g->state != GLINK_OPEN) {
+        glink_session_close(g);
+        return;
+    }
+    g->app.ended(g->app.ctx, GLINK_CAPTURE_STOP_HOST_GONE);
+    glink_rpc_reset(&g->rpc);
+    glink_bulk_stop(&g->bulk);
+    g->state = GLINK_LEAVING;
+    g->link_due = GLINK_DUE_CLOSE;
+}
+
+static void on_hello(glink_t *g, const uint8_t *body, size_t n)
+{
+    glink_hello_t hello;
+    glink_hello_unpack(&hello, body, n);
+    if (hello.major != GLINK_MAJOR) {
+        g->refuse_nonce = hello.nonce;
+        g->link_due |= GLINK_DUE_REFUSE;
+        return;
+    }
+    const bool same = (g->state == GLINK_GREETED || g->state == GLINK_OPEN) && g->nonce == hello.nonce;
+    if (!same) {
+        end_session(g);
+        g->last_session++;
+        if (g->last_session == 0u) g->last_session = 1u; /* session 0 means none */
+        g->session = g->last_session;
+        g->nonce = hello.nonce;
+        g->state = GLINK_GREETED;
+    }
+    g->heard_us = g->now_us;
+    g->link_due |= GLINK_DUE_HELLO_ACK;
+}
+
+static bool on_confirm(glink_t *g, const uint8_t *body, size_t n)
+{
+    glink_confirm_t confirm;
+    glink_confirm_unpack(&confirm, body, n);
+    if (confirm.nonce != g->nonce) return false;
+    if (g->state == GLINK_GREETED) {
+        g->state = GLINK_OPEN;
+        g->spoken_us = g->now_us;
+        glink_grant_open(&g->rpc_grant, g->identity.rpc_window, g->now_us);
+        glink_grant_open(&g->speaker_grant, g->identity.speaker_window, g->now_us);
+        glink_spend_open(&g->bulk_spend, GLINK_WINDOW_BULK_UP);
+    }
+    /* The first grants tell the host that its CONFIRM arrived. */
+    g->rpc_grant.tell = true;
+    g->speaker_grant.tell = true;
+    return true;
+}
+
+/* ---- channels ---- */
+
+static void on_credit(glink_t *g, const uint8_t *body, size_t n)
+{
+    glink_credit_t credit;
+    glink_credit_unpack(&credit, body, n);
+    if (credit.channel == GLINK_CHAN_BULK_UP) glink_spend_granted(&g->bulk_spend, credit.allowed);
+}
+
+static void on_highest_sent(glink_t *g, const uint8_t *body, size_t n)
+{
+    glink_highest_sent_t highest;
+    glink_highest_sent_unpack(&highest, body, n);
+
+    glink_grant_t *grant = NULL;
+    if (highest.channel == GLINK_CHAN_RPC) grant = &g->rpc_grant;
+    if (highest.channel == GLINK_CHAN_SPEAKER) grant = &g->speaker_grant;
+    if (grant == NULL) return;
+
+    uint16_t *seen = &g->rx_highest[highest.channel];
+    if (glink_seq_after(highest.seq, *seen)) *seen = highest.seq;
+    grant->tell = true;
+}
+
+/* Returns whether the message was of use. */
+static bool on_link(glink_t *g, const uint8_t *payload, size_t n)
+{
+    if (n == 0u) return false;
+    const uint8_t *body = payload + 1;
+    const size_t body_n = n - 1u;
+
+    switch (payload[0]) {
+    case GLINK_TYPE_CONFIRM:
+        return on_confirm(g, body, body_n);
+    case GLINK_TYPE_PING: {
+        glink_ping_t ping;
+        glink_ping_unpack(&ping, body, body_n);
+        g->pong_token = ping.token;
+        g->link_due |= GLINK_DUE_PONG;
+        return true;
+    }
+    case GLINK_TYPE_PONG: /* to have heard it is enough */
+        return true;
+    case GLINK_TYPE_CREDIT:
+        on_credit(g, body, body_n);
+        return true;
+    case GLINK_TYPE_HIGHEST_SENT:
+        on_highest_sent(g, body, body_n);
+        return true;
+    case GLINK_TYPE_CLOSE:
+        end_session(g);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool on_rpc(glink_t *g, const uint8_t *payload, size_t n)
+{
+    glink_grant_used(&g->rpc_grant, g->now_us);
+    if (n < GLINK_CALL_BYTES || n > GLINK_RPC_MAX_PAYLOAD_BYTES || payload[0] != GLINK_TYPE_CALL) return false;
+
+    glink_call_t call;
+    glink_call_unpack(&call, payload + 1, n - 1u);
+    glink_rpc_entry_t *entry = glink_rpc_find(&g->rpc, call.call_id);
+    if (entry == NULL) {
+        entry = glink_rpc_begin(&g->rpc, call.call_id, call.method);
+        if (entry == NULL) return false;
+        size_t result_n = 0;
+        const uint8_t status = g->app.call(g->app.ctx, &call, entry->result, &result_n);
+        if (status == GLINK_RPC_STATUS_PENDING) return true;
+        entry->state = GLINK_RPC_DONE;
+        entry->status = status;
+        entry->result_n = (uint8_t)result_n;
+    }
+    return glink_rpc_queue(&g->rpc, entry, g->order++);
+}
+
+static bool on_speaker(glink_t *g, uint8_t flags, const uint8_t *payload, size_t n)
+{
+    glink_grant_used(&g->speaker_grant, g->now_us);
+    if (n < GLINK_SPEAKER_AUDIO_BYTES) return false;
+    glink_speaker_audio_t audio;
+    glink_speaker_audio_unpack(&audio, payload, n);
+    return g->app.speaker(g->app.ctx, flags, &audio);
+}
+
+/* Returns whether a fresh frame of the open session was of use. */
+static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
+{
+    switch (header->chan) {
+    case GLINK_CHAN_LINK:
+        return on_link(g, payload, n);
+    case GLINK_CHAN_RPC:
+        return on_rpc(g, payload, n);
+    case GLINK_CHAN_SPEAKER:
+        return on_speaker(g, header->flags, payload, n);
+    default:
+        return false;
+    }
+}
+
+static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
+{
+    const bool link = header->chan == GLINK_CHAN_LINK && n > 0u;
+    if (link && header->session == 0u && payload[0] == GLINK_TYPE_HELLO) {
+        on_hello(g, payload + 1, n - 1u);
+        return;
+    }
+    const bool listening = g->state == GLINK_GREETED || g->state == GLINK_OPEN;
+    if (!listening || header->session != g->session) {
+        g->stats.rx_foreign++;
+        return;
+    }
+    g->heard_us = g->now_us;
+    if (header->chan >= GLINK_CHANNELS) {
+        g->stats.rx_refused++;
+        return;
+    }
+    uint16_t *highest = &g->rx_highest[header->chan];
+    if (!glink_seq_after(header->seq, *highest)) {
+        g->stats.rx_duplicates++;
+        return;
+    }
+    *highest = header->seq;
+
+    const bool early = g->state == GLINK_GREETED;
+    if (early && !(link && (payload[0] == GLINK_TYPE_CONFIRM || payload[0] == GLINK_TYPE_CLOSE))) {
+        g->link_due |= GLINK_DUE_HELLO_ACK; /* the CONFIRM was lost: ask for it */
+        g->stats.rx_refused++;
+    } else if (!dispatch(g, header, payload, n)) {
+        g->stats.rx_refused++;
+    }
+}
+
+void glink_receive(glink_t *g, const uint8_t *bytes, size_t n)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < n; at += used) {
+        const glink_cut_t cut = glink_deframer_push(&g->deframer, bytes + at, n - at, &used);
+        if (cut == GLINK_CUT_MORE) return;
+        if (cut == GLINK_CUT_OVERFLOW) {
+            g->stats.rx_bad++;
+            continue;
+        }
+        glink_header_t header;
+        const uint8_t *payload = NULL;
+        const int32_t length = glink_frame_open(g->deframer.buf, g->deframer.n, &header, &payload);
+        if (length < 0) {
+            g->stats.rx_bad++;
+        } else {
+            g->stats.rx_frames++;
+            on_frame(g, &header, payload, (size_t)length);
+        }
+        glink_deframer_next(&g->deframer);
+    }
+}
+
+/* ---- time ---- */
+
+void glink_tick(glink_t *g, uint64_t now_us)
+{
+    g->now_us = now_us;
+    if (g->state != GLINK_GREETED && g->state != GLINK_OPEN) return;
+    if (now_us - g->heard_us >= DEAD_AFTER_US) {
+        leave_session(g);
+        return;
+    }
+    if (g->state != GLINK_OPEN) return;
+    if (now_us - g->spoken_us >= HEARTBEAT_US && (g->link_due & GLINK_DUE_PING) == 0u) {
+        g->ping_token++;
+        g->link_due |= GLINK_DUE_PING;
+    }
+    glink_grant_tick(&g->rpc_grant, now_us);
+    glink_grant_tick(&g->speaker_grant, now_us);
+    glink_spend_tick(&g->bulk_spend, g->bulk.active, g->tx_seq[GLINK_CHAN_BULK_UP], now_us);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t glink_next_us(const glink_t *g)
+{
+    if (g->state != GLINK_GREETED && g->state != GLINK_OPEN) return GLINK_NEVER;
+    uint64_t next = g->heard_us + DEAD_AFTER_US;
+    if (g->state != GLINK_OPEN) return next;
+    if ((g->link_due & GLINK_DUE_PING) == 0u) next = earlier(next, g->spoken_us + HEARTBEAT_US);
+    next = earlier(next, glink_grant_next_us(&g->rpc_grant));
+    next = earlier(next, glink_grant_next_us(&g->speaker_grant));
+    return earlier(next, glink_spend_next_us(&g->bulk_spend));
+}
+
+/* ---- from the application ---- */
+
+uint16_t glink_report(glink_t *g, const uint8_t *event, size_t n)
+{
+    const uint16_t stamp = g->order++;
+    if (g->state != GLINK_OPEN) return stamp;
+    if (!glink_events_push(&g->events, stamp, event, n)) g->stats.tx_dropped++;
+    return stamp;
+}
+
+bool glink_reported(const glink_t *g, uint16_t stamp)
+{
+    return glink_events_gone(&g->events, stamp);
+}
+
+glink_err_t glink_finish(glink_t *g, uint16_t call_id, uint8_t status, const uint8_t *result, size_t n)
+{
+    glink_rpc_entry_t *entry = glink_rpc_find(&g->rpc, call_id);
+    if (entry == NULL || entry->state != GLINK_RPC_RUNNING) return GLINK_ERR_STATE;
+    if (n > sizeof entry->result) return GLINK_ERR_SPACE;
+    if (n > 0u) memcpy(entry->result, result, n);
+    entry->result_n = (uint8_t)n;
+    entry->status = status;
+    (void)glink_rpc_queue(&g->rpc, entry, g->order++); /* a running call has its slot */
+    entry->state = GLINK_RPC_DONE;
+    return GLINK_OK;
+}
+
+void glink_send_object(glink_t *g, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset)
+{
+    glink_bulk_start(&g->bulk, object, data, size, offset);
+}
+
+void glink_unsend(glink_t *g)
+{
+    glink_bulk_stop(&g->bulk);
+}
+
+void glink_log(glink_t *g, const char *text, size_t n)
+{
+    glink_log_push(&g->log, text, n);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A frame without a board: frame_app with an audio clock made from the time it is given. Host only.
+ *
+ * Whoever holds it supplies the peripherals as functions; they are called from inside frame_sim_step(), on the
+ * caller's thread. Time starts at the first step ("boot"): the sample clock is 0 then.
+ *
+ * Between the two marks stand plain declarations: the Python extension reads them as they are. */
+#ifndef FRAME_SIM_H
+#define FRAME_SIM_H
+
+#include <stdint.h>
+
+/* begin cdef */
+typedef struct frame_sim frame_sim_t;
+
+/* The peripherals. Audio comes and goes in blocks of 320 samples, only while the frame has the part switched on. */
+typedef struct frame_sim_hal {
+    void *ctx;
+    void (*led)(void *ctx, uint32_t sample, uint8_t level);
+    void (*mic_enable)(void *ctx, uint32_t sample, uint8_t on);
+    void (*mic_read)(void *ctx, uint32_t sample, int16_t *pcm, uint32_t n);
+    void (*speaker_enable)(void *ctx, uint32_t sample, uint8_t on);
+    void (*speaker_write)(void *ctx, uint32_t sample, const int16_t *pcm, uint32_t n);
+    int32_t (*camera_start)(void *ctx, uint32_t sample); /* 0, or negative: it cannot begin */
+    /* A picture into `jpeg`, 100 ms after camera_start. Returns its length, or minus a photo_status. */
+    int32_t (*camera_read)(void *ctx, uint8_t *jpeg, uint32_t cap);
+    void (*camera_stop)(void *ctx);
+    int32_t (*battery_percent)(void *ctx); /* 0 to 100, or -1 */
+} frame_sim_hal_t;
+
+/* Octets that a frame_sim_t needs, aligned for a uint64_t; they must be zero. */
+uint32_t frame_sim_bytes(void);
+
+/* `jpeg` is the camera's buffer. `seed` makes the device id, the boot id and the session numbers; `capabilities` are
+ * the bits of HELLO_ACK. */
+void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
+                    uint32_t capabilities);
+
+/* Lives until `now_us`, hears `n` octets, speaks up to `cap`. `button` is the button's level since the last step.
+ * Returns the octets written to `out`. */
+uint32_t frame_sim_step(frame_sim_t *sim, uint64_t now_us, uint8_t button, const uint8_t *rx, uint32_t n,
+                        uint8_t *out, uint32_t cap);
+
+/* Returns when the next step is due, UINT64_MAX for "not before something arrives". */
+uint64_t frame_sim_next_us(const frame_sim_t *sim);
+/* end cdef */
+
+#endif
