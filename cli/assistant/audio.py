@@ -80,7 +80,8 @@ class Resampler:
         if rate_hz != SAMPLE_RATE_HZ:
             import soxr
 
-            self._stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="int16")
+            # In floats: integers come out dithered, and would depend on how the stream was cut.
+            self._stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
 
     def push(self, pcm: bytes, *, last: bool = False) -> bytes:
         """Whole samples in; what is ready comes out, and with `last` all that remains."""
@@ -88,8 +89,8 @@ class Resampler:
             return pcm
         import numpy as np
 
-        resampled: NDArray[np.int16] = self._stream.resample_chunk(np.frombuffer(pcm, "<i2"), last=last)
-        return resampled.astype("<i2").tobytes()
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+        return _to_s16(self._stream.resample_chunk(samples, last=last))
 
 
 def resample(pcm: bytes, rate_hz: int) -> bytes:
@@ -162,7 +163,15 @@ def _convert(data: bytes, layout: tuple[int, int, int, int], name: str) -> bytes
         import soxr
 
         samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
-    pcm: NDArray[np.int16] = np.clip(np.rint(np.nan_to_num(samples) * 32768), -32768, 32767).astype("<i2")
+    return _to_s16(samples)
+
+
+def _to_s16(samples: NDArray[np.float32]) -> bytes:
+    """-1 to 1 as s16le; what is louder is clipped, what is no number is silence."""
+    import numpy as np
+
+    bounded = np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    pcm: NDArray[np.int16] = np.minimum(np.rint(bounded * 32768), 32767).astype("<i2")
     return pcm.tobytes()
 
 
