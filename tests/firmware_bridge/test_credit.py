@@ -1,0 +1,89 @@
+"""Sequence numbers, credit and the sample clock: all modulo something, so every test crosses the wrap."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorgnette.firmware_bridge.credit import ReceiveWindow, SampleClock, SendWindow, seq_after, seq_diff
+
+u16 = st.integers(0, 0xFFFF)
+
+
+@given(u16, st.integers(-0x8000, 0x7FFF))
+def test_a_difference_is_what_was_added(seq: int, steps: int) -> None:
+    assert seq_diff(seq_after(seq, steps), seq) == steps
+
+
+@given(st.lists(st.sampled_from(["send", "grant", "lose grant", "repeat grant", "lose frame"]), max_size=300), u16)
+def test_sender_and_receiver_never_disagree_for_long(acts: list[str], start: int) -> None:
+    """Whatever is lost or repeated, the sender stays within the receiver's slots and a repeated grant frees it."""
+    sender, receiver = SendWindow(4), ReceiveWindow(4)
+    sender.sent = receiver.highest = start
+    sender.allowed = receiver.granted = seq_after(start, 4)
+    granted = sender.allowed
+    for act in acts:
+        if act == "send" and sender.free:
+            assert receiver.receive(sender.spend()) is not None
+        elif act == "lose frame" and sender.free:
+            sender.spend()
+        elif act == "grant":
+            granted = receiver.grant()
+            sender.grant(granted)
+        elif act == "lose grant":
+            receiver.grant()
+        elif act == "repeat grant":
+            assert not sender.grant(sender.allowed)
+        assert 0 <= sender.free <= 4
+        assert seq_diff(sender.sent, receiver.highest) <= 4
+    receiver.skip_to(sender.sent)
+    sender.grant(receiver.grant())
+    assert sender.free == 4
+
+
+def test_the_loss_of_a_whole_window_is_repaired_by_highest_sent() -> None:
+    sender, receiver = SendWindow(6), ReceiveWindow(6)
+    while sender.free:
+        sender.spend()
+    assert not sender.grant(receiver.grant())  # nothing arrived, so the repeated grant brings nothing
+    assert receiver.skip_to(sender.sent) == 6
+    assert sender.grant(receiver.grant())
+    assert (sender.free == 6) is True
+
+
+@pytest.mark.parametrize("allowed", [0, 0xFFFF, 300, 0x8000])
+def test_a_senseless_grant_is_ignored(allowed: int) -> None:
+    sender = SendWindow(6)
+    assert not sender.grant(allowed)
+    assert sender.free == 6
+
+
+def test_spending_without_credit_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="no credit"):
+        SendWindow(0).spend()
+
+
+@given(u16)
+def test_duplicates_and_gaps(start: int) -> None:
+    window = ReceiveWindow()
+    window.highest = start
+    assert window.receive(seq_after(start, 1)) == 0
+    assert window.receive(seq_after(start, 4)) == 2
+    assert window.receive(seq_after(start, 4)) is None
+    assert window.receive(seq_after(start, 3)) is None
+    assert window.skip_to(seq_after(start, 2)) == 0
+
+
+@given(st.integers(0, 2**40), st.lists(st.integers(-16_000, 200_000_000), max_size=20))
+def test_the_sample_clock_never_wraps(start: int, steps: list[int]) -> None:
+    clock = SampleClock()
+    sample = clock.sample = start
+    for step in steps:
+        sample = max(0, sample + step)
+        assert clock.unwrap(sample & 0xFFFFFFFF) == sample
+        sample = clock.sample
+
+
+def test_a_clock_that_begins_late_is_taken_as_it_is() -> None:
+    assert SampleClock().unwrap(0xF0000000) == 0xF0000000
