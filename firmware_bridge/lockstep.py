@@ -15,7 +15,7 @@ from .device_core import DeviceApi, DeviceCore, T, run_quietly
 from .errors import DeviceLost, LocalProtocolError
 from .link import HELLO_TIMEOUT_S, Link
 from .messages import CloseReason
-from .sim_transport import SteppedFrame
+from .sim_transport import Steppable
 
 if TYPE_CHECKING:
     from .simulator.peripherals import Peripherals
@@ -38,7 +38,7 @@ class LockstepDevice(DeviceApi):
 
     def __init__(
         self,
-        frame: SteppedFrame,
+        frame: Steppable,
         peripherals: Peripherals | None = None,
         *,
         seed: int = 0,
@@ -93,6 +93,7 @@ class LockstepDevice(DeviceApi):
         box: list[T] = []
         start(box.append)
         give_up_s = self.now_s + timeout_s + 1.0
+        self.advance(self.now_s)
         while not box:
             if self.now_s >= give_up_s:
                 raise DeviceLost("The simulated frame does not answer.")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .simulator.peripherals import Peripherals
 
 
-class SteppedFrame(Protocol):
-    """A frame that is stepped: the in-process core, the same code in another process, or a test's stand-in."""
+class Steppable(Protocol):
+    """What can be stepped: the in-process core, the same code in another process, or a test's stand-in."""
 
     def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
         """Advance to `now_us` and take `rx`; returns (tx, when it wants to be stepped again)."""
@@ -27,9 +27,9 @@ class SteppedFrame(Protocol):
 
 
 class SimTransport:
-    """A SteppedFrame as a port."""
+    """A simulated frame as a port."""
 
-    def __init__(self, frame: SteppedFrame, name: str = "sim://", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, frame: Steppable, name: str = "sim://", clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._frame = frame
         self._clock = clock
