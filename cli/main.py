@@ -34,6 +34,15 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: dict[str, CommandEntry] = {
+    "demo": CommandEntry("Talk", "demo:demo", "A simulated frame hears, acts and answers."),
+    "run": CommandEntry("Talk", "run:run", "The live assistant."),
+    "ask": CommandEntry("Talk", "ask:ask", "Type one question, read the answer."),
+    "transcribe": CommandEntry("Talk", "transcribe:transcribe", "Turn a recording into text."),
+    "speak": CommandEntry("Talk", "speak:speak", "Turn text into speech, to a file or on the frame."),
+    "devices": CommandEntry("Frame", "devices:devices", "List the serial ports."),
+    "doctor": CommandEntry("Frame", "doctor:doctor", "Check every part, with one line of remedy each."),
+    "frame": CommandEntry("Frame", "frame:frame", "Ask the frame, take a photo, set its volume."),
+    "models": CommandEntry("Keep", "models:models", "List, download and remove models."),
     "config": CommandEntry("Keep", "config:config", "Show and change the settings."),
 }
 SECTIONS = ("Talk", "Frame", "Test", "Keep")
@@ -50,6 +59,10 @@ class Root(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        DIAGNOSTICS.quiet()
+        return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry_of = COMMANDS.get(cmd_name)

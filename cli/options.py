@@ -113,11 +113,10 @@ def port_option(command: F) -> F:
     return port(baud(timeout(command)))
 
 
-def out_option(help: str) -> Callable[[F], F]:
+def out_option(help: str, required: bool = False) -> Callable[[F], F]:
     """-o/--out; `-` is standard output."""
-    return click.option(
-        "-o", "--out", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), metavar="FILE", help=help
-    )
+    kind = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+    return click.option("-o", "--out", type=kind, metavar="FILE", help=help, required=required)
 
 
 def json_option(command: F) -> F:

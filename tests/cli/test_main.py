@@ -20,7 +20,7 @@ from lorgnette.cli.exit_codes import MEANINGS, ExitCode
 from lorgnette.cli.main import COMMANDS, SECTIONS, CommandEntry, cli
 from lorgnette.cli.options import diagnostics_options
 
-SLOW = {"torch", "onnxruntime", "numpy", "httpx", "rich", "serial", "hassil", "whisper", "piper", "yaml", "logging"}
+SLOW = {"torch", "onnxruntime", "numpy", "httpx", "rich", "serial", "hassil", "whisper", "piper", "yaml"}
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and descriptors")
 
 

@@ -1,0 +1,246 @@
+"""`lorgnette ask TEXT`: one turn with typed words, through the same pipeline as a spoken one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..assistant.engines.protocols import ChatMessage, EngineError, EngineInfo, LanguageModel
+from ..assistant.events import (
+    Act,
+    ActDone,
+    Event,
+    MicrophoneEnded,
+    Notice,
+    Problem,
+    ReplySpoken,
+    TextEntered,
+    TurnFinished,
+)
+from ..config import Loaded, load
+from ..errors import Failure, explain
+from ..exit_codes import ExitCode
+from ..options import Command, diagnostics_options, json_option, offline_option, out_option, port_option
+from ..records import record
+from ..settings import Settings
+from ..text import printable
+
+if TYPE_CHECKING:
+    from ..assistant.world import WorldEffect
+    from ..glasses import Glasses
+
+STDIN = "-"
+MAX_TEXT_CHARS = 20_000
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ('lorgnette ask "what time is it"', "one question, one answer"),
+        ('lorgnette ask -p sim:// "take a photo" -o photo.jpg', "act on a frame"),
+        ("lorgnette ask --json - < question.txt", "from a file, as JSON"),
+    ],
+)
+@click.argument("text")
+@port_option
+@out_option("Keep a photo that is taken in FILE.")
+@json_option
+@offline_option
+@diagnostics_options
+def ask(
+    text: str,
+    port: str | None,
+    baud: int | None,
+    timeout_s: float,
+    out: Path | None,
+    as_json: bool,
+    offline: bool,
+) -> None:
+    """Type one question, read the answer.
+
+    TEXT '-' is standard input. A frame named by -p or LORGNETTE_PORT is opened at once, any other only when
+    the answer needs it. A timer is waited for.
+    """
+    loaded = load({"port": port, "baud": baud})
+    words = _words(text)
+    from ..glasses import Glasses
+    from ..ports import open_frame
+
+    def connect() -> Glasses:
+        return Glasses(open_frame(loaded.settings, timeout_s)[0], on_photo=_photo_keeper(out))
+
+    world = FrameOnDemand(connect)
+    if loaded.origins["port"].kind in ("option", "environment"):
+        world.connect()
+    answer = Answer(as_json)
+    model = _talk(loaded, words, world, answer, offline)
+    _conclude(answer, model, world, loaded.settings, offline)
+
+
+def _words(text: str) -> str:
+    words = sys.stdin.read(MAX_TEXT_CHARS + 1) if text == STDIN else text
+    if len(words) > MAX_TEXT_CHARS:
+        raise click.BadParameter(f"more than {MAX_TEXT_CHARS} characters are no question")
+    words = " ".join(words.split())
+    if not words:
+        raise click.BadParameter("there is no question in it")
+    return words
+
+
+def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offline: bool) -> WatchedModel | None:
+    from ..assistant.driver import LiveDriver
+    from ..assistant.pipeline import Pipeline
+    from ..wiring import build_engines, pipeline_settings
+
+    engines = build_engines(loaded.settings, offline=offline, listen=False, speak=False)
+    model = WatchedModel(engines.llm) if engines.llm is not None else None
+    wanted = pipeline_settings(loaded.settings, has_model=model is not None, listen=False)
+    # The model's own error says more than the turn's "took too long": let it come first.
+    turn = replace(wanted.turn, voice=False, llm_timeout_s=loaded.settings.llm.timeout_s + 2)
+    pipeline = Pipeline(replace(wanted, turn=turn), None)
+    driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice])
+    answer.when_done = lambda: driver.post(MicrophoneEnded())
+    driver.post(TextEntered(words))
+    driver.run()
+    return model
+
+
+class FrameOnDemand:
+    """A world that opens the frame when the first act needs it: what time it is needs no frame."""
+
+    def __init__(self, connect: Callable[[], Glasses]) -> None:
+        self._connect = connect
+        self._glasses: Glasses | None = None
+        self._post: Callable[[Event], None] | None = None
+        self.error: Exception | None = None
+
+    def connect(self) -> None:
+        """Open the frame now. Raises BridgeError."""
+        self._glasses = self._connect()
+        if self._post is not None:
+            self._glasses.start(self._post)
+
+    def start(self, post: Callable[[Event], None]) -> None:
+        self._post = post
+        if self._glasses is not None:
+            self._glasses.start(post)
+
+    def execute(self, effect: WorldEffect) -> None:
+        if self._glasses is None and isinstance(effect, Act):
+            try:
+                self.connect()
+            except Exception as error:
+                if explain(error) is None:
+                    raise
+                self.error = error
+                assert self._post is not None
+                self._post(ActDone(effect.turn_id, {}, str(error)))
+                return
+        if self._glasses is not None:
+            self._glasses.execute(effect)
+
+    def close(self) -> None:
+        if self._glasses is not None:
+            self._glasses.close()
+
+
+class WatchedModel:
+    """A language model whose error is kept: the pipeline turns it into words, the exit code needs its kind."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self.error: EngineError | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._model.info
+
+    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
+        try:
+            yield from self._model.reply(messages)
+        except EngineError as error:
+            self.error = error
+            raise
+
+
+class Answer:
+    """Prints the reply sentence by sentence and keeps what the exit code needs. Called on the observer's thread."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self.when_done: Callable[[], None] = lambda: None
+        self.turn: TurnFinished | None = None
+        self.problems: list[Problem] = []
+        self.failed_to_print: OSError | None = None
+
+    def on_notice(self, notice: Notice) -> None:
+        match notice:
+            case ReplySpoken(text=text) if not self._json:
+                self._print(printable(text))
+            case Problem():
+                self.problems.append(notice)
+            case TurnFinished():
+                if self._json:
+                    self._print(json.dumps(record(notice)))
+                if self.turn is None:
+                    self.turn = notice
+                if not self._waits_for_timer(notice):
+                    self.when_done()
+            case _:
+                pass
+
+    def _waits_for_timer(self, notice: TurnFinished) -> bool:
+        """A timer that was set would be lost if the program ended now."""
+        act = notice.act
+        if act is None or act.name != "set_timer" or act.error or self.failed_to_print:
+            return False
+        click.echo("lorgnette: waiting for the timer; Ctrl-C drops it", err=True)
+        return True
+
+    def _print(self, line: str) -> None:
+        try:
+            click.echo(line)
+            sys.stdout.flush()
+        except OSError as error:
+            self.failed_to_print = error
+            self.when_done()
+
+
+def _conclude(
+    answer: Answer, model: WatchedModel | None, world: FrameOnDemand, settings: Settings, offline: bool
+) -> None:
+    """The exit status is that of what was asked for, though the reply has told it in words already."""
+    if answer.failed_to_print is not None:
+        raise answer.failed_to_print
+    if world.error is not None:
+        raise world.error
+    if model is not None and model.error is not None:
+        raise model.error
+    turn = answer.turn
+    if answer.problems:
+        problem = answer.problems[0]
+        raise Failure(problem.message, problem.remedy)
+    if turn is not None and turn.act is not None and turn.act.error:
+        raise Failure(turn.act.error, code=ExitCode.FRAME_REFUSED)
+    if offline and turn is not None and turn.intent is None and settings.llm.base_url:
+        raise Failure(
+            f"--offline forbids asking the model server {settings.llm.base_url}",
+            "ask again without --offline",
+            ExitCode.OFFLINE,
+        )
+
+
+def _photo_keeper(out: Path | None) -> Callable[[bytes], Mapping[str, Any]]:
+    def keep(jpeg: bytes) -> Mapping[str, Any]:
+        if out is None:
+            return {}
+        out.write_bytes(jpeg)
+        return {"path": str(out)}
+
+    return keep

@@ -1,0 +1,155 @@
+"""`lorgnette speak TEXT`: the assistant's voice, into a file or out of the frame."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, wav_bytes
+from ..assistant.engines.protocols import TextToSpeech
+from ..config import load
+from ..errors import Failure
+from ..exit_codes import ExitCode
+from ..options import Command, diagnostics_options, out_option, port_option
+from ..text import printable
+
+if TYPE_CHECKING:
+    from ...firmware_bridge.device import Device
+    from ...firmware_bridge.link_events import Event
+
+STDIO = "-"
+MAX_TEXT_CHARS = 100_000
+PAUSE_MS = 150  # between sentences, as in a reply
+# The frame says when playback ended; this is how much later than the audio's own length that may be.
+PLAYBACK_GRACE_S = 5.0
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ('lorgnette speak "hello there" -o hello.wav', "into a file"),
+        ("lorgnette speak -p /dev/ttyACM0 - < poem.txt", "out of the frame"),
+        ("lorgnette speak hello -o - | aplay", "into another program"),
+    ],
+)
+@click.argument("text")
+@out_option("Write a WAV to FILE; '-' is standard output. Without it the frame speaks.")
+@click.option("--voice", metavar="VOICE", help="A Piper voice, its .onnx file, or an espeak voice.")
+@port_option
+@diagnostics_options
+def speak(text: str, out: Path | None, voice: str | None, port: str | None, baud: int | None, timeout_s: float) -> None:
+    """Turn text into speech, to a file or on the frame.
+
+    TEXT '-' is standard input. Without -o the frame of -p, or the remembered or only one, speaks.
+    """
+    if out is not None and port is not None:
+        raise click.UsageError("-o and -p exclude each other: a file or the frame.")
+    settings = load({"port": port, "baud": baud, "tts.voice": voice}).settings
+    from ..assistant.engines import choose
+    from ..assistant.sentences import speakable, split_sentences
+
+    sentences = [spoken for sentence in split_sentences(_text(text)) if (spoken := speakable(sentence))]
+    if not sentences:
+        raise click.UsageError("There is nothing to say in this text.")
+    audio = _audio(choose.text_to_speech(settings), sentences)
+    if out is not None:
+        _to_file(out, b"".join(audio))
+        return
+    from ..ports import open_frame
+
+    device, _ = open_frame(settings, timeout_s)
+    try:
+        _to_frame(device, audio)
+    finally:
+        device.close()
+
+
+def _text(text: str) -> str:
+    text = sys.stdin.read(MAX_TEXT_CHARS + 1) if text == STDIO else text
+    if len(text) > MAX_TEXT_CHARS:
+        raise click.UsageError(f"The text is longer than {MAX_TEXT_CHARS} characters.")
+    return text
+
+
+def _audio(tts: TextToSpeech, sentences: list[str]) -> Iterator[bytes]:
+    """s16le mono 16 kHz as it is made."""
+    for number, sentence in enumerate(sentences):
+        if number:
+            yield bytes(PAUSE_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES)
+        yield from tts.synthesize(sentence)
+
+
+def _to_file(out: Path, pcm: bytes) -> None:
+    _refuse_silence(len(pcm))
+    if str(out) == STDIO:
+        sys.stdout.buffer.write(wav_bytes(pcm))
+        sys.stdout.buffer.flush()
+        return
+    out.write_bytes(wav_bytes(pcm))
+    click.echo(f"{printable(out)}: {len(pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ:.1f} s", err=True)
+
+
+def _to_frame(device: Device, audio: Iterator[bytes]) -> None:
+    """Play, wait for the frame's own report that it has played, and on Ctrl-C silence it first."""
+    from ...firmware_bridge.messages import PlaybackEnd
+
+    stream = device.new_stream()
+    playback = Playback(stream)
+    device.subscribe(playback.on_event)
+    if not device.info.has_speaker:
+        raise Failure("this frame has no speaker", "write a file instead: -o FILE", ExitCode.FRAME_REFUSED)
+    sent_bytes = 0
+    try:
+        for pcm in audio:
+            device.play(stream, pcm, False)
+            sent_bytes += len(pcm)
+        device.play(stream, b"", True)
+        length_s = sent_bytes / SAMPLE_BYTES / SAMPLE_RATE_HZ
+        reason = playback.wait(length_s + PLAYBACK_GRACE_S) if sent_bytes else None
+    except KeyboardInterrupt:
+        device.flush(stream)
+        raise
+    _refuse_silence(sent_bytes)
+    if playback.error is not None:
+        raise playback.error
+    if reason is None:
+        raise Failure("the frame did not report that it played this", "lorgnette doctor", ExitCode.FRAME_REFUSED)
+    if reason != PlaybackEnd.PLAYED:
+        raise Failure("the playback was cut off before its end", "lorgnette doctor", ExitCode.FRAME_REFUSED)
+
+
+class Playback:
+    """Waits for the end of one stream. `on_event` runs on the device's thread."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._ended = threading.Event()
+        self._reason: int | None = None
+        self.error: Exception | None = None
+
+    def on_event(self, event: Event) -> None:
+        from ...firmware_bridge.link_events import Disconnected, FrameReported
+        from ...firmware_bridge.messages import PlaybackEnded
+
+        match event:
+            case FrameReported(PlaybackEnded(stream=stream, reason=reason)) if stream == self._stream:
+                self._reason = reason
+                self._ended.set()
+            case Disconnected(error=error):
+                self.error = error
+                self._ended.set()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The PlaybackEnd, or None when nothing came in time."""
+        self._ended.wait(timeout_s)
+        return self._reason
+
+
+def _refuse_silence(samples: int) -> None:
+    if not samples:
+        raise Failure("the voice made no sound of this text", "try another voice: --voice", ExitCode.ENGINE)
