@@ -50,7 +50,7 @@ SLOW_FILES = ("cli.assistant.engines", "cli.console", "firmware_bridge.transport
 # Distribution name -> import name, where they differ.
 IMPORT_NAMES = {"openai-whisper": "whisper", "piper-tts": "piper", "pyserial": "serial", "pyyaml": "yaml"}
 # Import name -> the declared package that cannot be installed without it; used only beside that package.
-BROUGHT_BY = {"torch": "whisper", "av": "faster_whisper", "ctranslate2": "faster_whisper"}
+BROUGHT_BY = {"torch": "whisper", "av": "faster_whisper", "ctranslate2": "faster_whisper", "onnxruntime": "piper"}
 
 
 @dataclass(frozen=True)

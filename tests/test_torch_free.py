@@ -18,10 +18,11 @@ HIDE_TORCH = Path(__file__).parent / "support/no_torch"
 ENGINE_TESTS = "tests/cli/assistant/engines"
 
 
-def run_without_torch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_without_torch(*arguments: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(HIDE_TORCH), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = {**os.environ, "PYTHONPATH": path}
-    env.pop("LORGNETTE_REQUIRE_ALL", None)  # the tests of openai-whisper itself skip here, and must
+    # Without LORGNETTE_REQUIRE_ALL, since the tests of openai-whisper itself have to skip; nor the user's own settings.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LORGNETTE_", "XDG_"))}
+    env = {**kept, "PYTHONPATH": path, "HOME": str(home)}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -33,7 +34,7 @@ def run_without_torch(*arguments: str | Path) -> subprocess.CompletedProcess[str
     )
 
 
-def test_torch_is_hidden_as_if_it_were_absent() -> None:
+def test_torch_is_hidden_as_if_it_were_absent(tmp_path: Path) -> None:
     code = """
 import importlib.metadata, importlib.util
 assert importlib.util.find_spec("torch") is None
@@ -47,12 +48,12 @@ except ModuleNotFoundError as error:
 else:
     raise SystemExit("torch was imported")
 """
-    result = run_without_torch("-c", code)
+    result = run_without_torch("-c", code, home=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
 def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
-    result = run_without_torch("-m", "lorgnette.cli", "demo", "--json", "-o", tmp_path / "out")
+    result = run_without_torch("-m", "lorgnette.cli", "demo", "--json", "-o", tmp_path / "out", home=tmp_path)
     assert result.returncode == 0, result.stderr
     demo = json.loads(result.stdout)
     assert "faster-whisper" in json.dumps(demo["engines"])
@@ -61,8 +62,8 @@ def test_the_demo_runs_without_torch(tmp_path: Path) -> None:
         assert turn["heard"], turn
 
 
-def test_the_tests_of_the_embedded_engines_pass_without_torch() -> None:
-    result = run_without_torch("-m", "pytest", "-q", "-p", "no:cacheprovider", ENGINE_TESTS)
+def test_the_tests_of_the_embedded_engines_pass_without_torch(tmp_path: Path) -> None:
+    result = run_without_torch("-m", "pytest", "-q", "-p", "no:cacheprovider", ENGINE_TESTS, home=tmp_path)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
     summary = result.stdout.strip().splitlines()[-1]
     assert int(re.search(r"(\d+) passed", summary)[1]) > 0, summary  # type: ignore[index]

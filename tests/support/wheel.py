@@ -58,7 +58,7 @@ class Environment:
         return subprocess.run(
             [str(part) for part in command],
             cwd=cwd,
-            env={**_clean_environment(), "LORGNETTE_CONFIG": str(cwd / "no-config.toml"), **(env or {})},
+            env={**_clean_environment(cwd / "home"), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -89,13 +89,14 @@ def install(wheel: Path, to: Path) -> Environment:
     return Environment(python, scripts / ("lorgnette.exe" if os.name == "nt" else "lorgnette"))
 
 
-def _clean_environment() -> dict[str, str]:
-    """This process's environment without what points into the source tree or at the user's own settings."""
-    return {
+def _clean_environment(home: Path) -> dict[str, str]:
+    """This process's environment without what points into the source tree, and with a home of its own."""
+    kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("LORGNETTE_") and name not in ("PYTHONPATH", "VIRTUAL_ENV")
+        if not name.startswith(("LORGNETTE_", "XDG_")) and name not in ("PYTHONPATH", "VIRTUAL_ENV")
     }
+    return {**kept, "HOME": str(home), "LOCALAPPDATA": str(home), "APPDATA": str(home)}
 
 
 def _run(command: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> None:
