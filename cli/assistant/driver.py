@@ -20,6 +20,7 @@ import logging
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ class LiveDriver:
         self._drops_reported = 0
         self._world_dropped = 0
         self._stop_asked = False
+        self._before_tick: int | None = None  # events that still go before an overdue Tick
         self._stragglers: tuple[str, ...] = ()
         result_slots = threading.Semaphore(ENGINE_RESULTS)
         self._workers: dict[Stage, _EngineWorker] = {
@@ -135,22 +137,37 @@ class LiveDriver:
             thread.start()
         try:
             self._world.start(self.post)
+            self._run_pipeline()
+        finally:
+            self._shut_down()
+
+    # ------------------------------------------------------------ the turn thread
+    def _run_pipeline(self) -> None:
+        try:
             self._carry_out(self._pipeline.start(self._clock()))
             while not self._pipeline.finished:
                 self._carry_out(self._pipeline.step(self._next_event(), self._clock()))
                 self._report_drops()
         finally:
-            self._shut_down()
+            if not self._pipeline.finished:  # an error on its way out: the capture must not stay on
+                self._carry_out(self._pipeline.step(StopRequested(), self._clock()))
 
-    # ------------------------------------------------------------ the turn thread
     def _next_event(self) -> Event:
-        """The next event; a Tick as soon as the pipeline's deadline has come, however many events wait."""
+        """The next event, or a Tick when the deadline has come: then what waits already goes first, and no more."""
         if self._stop_asked:
             return StopRequested()
         deadline = self._pipeline.next_deadline()
         timeout_s = WAKE_S if deadline is None else min(WAKE_S, deadline - self._clock())
-        if timeout_s <= 0:
-            return Tick()
+        if timeout_s > 0:
+            self._before_tick = None
+        else:
+            if self._before_tick is None:
+                self._before_tick = self._inbox.qsize()
+            if self._before_tick == 0:
+                self._before_tick = None
+                return Tick()
+            self._before_tick -= 1
+            timeout_s = 0.0
         try:
             event, slots = self._inbox.get(timeout=timeout_s)
         except queue.Empty:
@@ -186,23 +203,19 @@ class LiveDriver:
 
     def _shut_down(self) -> None:
         try:
-            if not self._pipeline.finished:  # an error on its way out: the capture must not stay on
-                self._carry_out(self._pipeline.step(StopRequested(), self._clock()))
+            self._world.close()
         finally:
-            try:
-                self._world.close()
-            finally:
-                threads = [*self._workers.values(), *self._observers]
-                for thread in threads:
-                    thread.ask_to_end()
-                ends_s = time.monotonic() + JOIN_TIMEOUT_S
-                left = [thread.name for thread in threads if not thread.join(max(0.0, ends_s - time.monotonic()))]
-                self._stragglers = tuple(left)
-                if left:
-                    logger.warning("still busy at the end: %s", ", ".join(left))
+            threads = [*self._workers.values(), *self._observers]
+            for thread in threads:
+                thread.ask_to_end()
+            ends_s = time.monotonic() + JOIN_TIMEOUT_S
+            left = [thread.name for thread in threads if not thread.join(max(0.0, ends_s - time.monotonic()))]
+            self._stragglers = tuple(left)
+            if left:
+                logger.warning("still busy at the end: %s", ", ".join(left))
 
 
-class _QueueThread:
+class _QueueThread(ABC):
     """A daemon thread that takes items from a bounded queue until it is asked to end."""
 
     def __init__(self, name: str, bound: int) -> None:
@@ -235,8 +248,8 @@ class _QueueThread:
         while (item := self._items.get()) is not None:
             self._take(item)
 
-    def _take(self, item: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _take(self, item: Any) -> None: ...
 
 
 class _EngineWorker(_QueueThread):

@@ -23,6 +23,7 @@ from .events import (
     MicrophoneEnded,
     MicrophoneHeard,
     Notify,
+    Problem,
     SpeechStarted,
     StartCapture,
     StateChanged,
@@ -45,6 +46,7 @@ class PipelineSettings:
         listen: use the microphone; without it only entered text begins a turn.
         guard_ms: after a reply the microphone is not listened to for this long, or it would hear the reply's end.
         microphone_stall_s: an utterance whose sound stops coming for this long is taken as finished.
+        microphone_silent_s: a capture that brings no AudioFrame at all for this long is reported, once.
     """
 
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
@@ -53,6 +55,7 @@ class PipelineSettings:
     listen: bool = True
     guard_ms: int = 200
     microphone_stall_s: float = 1.0
+    microphone_silent_s: float = 5.0
 
 
 class Pipeline:
@@ -78,6 +81,7 @@ class Pipeline:
         self._input_ended = False
         self._listen_from_sample = 0
         self._last_frame_s = 0.0
+        self._silence_reported = False
         self._finished = False
         self.dropped_frames = 0  # AudioFrames that the source itself counted as lost
 
@@ -100,8 +104,12 @@ class Pipeline:
         """When the next Tick is due, in host seconds."""
         if self._finished:
             return None
-        stall = self._last_frame_s + self._settings.microphone_stall_s if self._endpointing.speaking else None
-        deadlines = (self._turns.next_deadline(), self._timers.next_deadline(), stall)
+        deadlines = (
+            self._turns.next_deadline(),
+            self._timers.next_deadline(),
+            self._stall_deadline(),
+            self._silence_deadline(),
+        )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def step(self, event: Event, now: float) -> list[Effect]:
@@ -121,6 +129,7 @@ class Pipeline:
             self._stop_hearing()
             self._listen_from_sample = 0  # a frame that has booted counts its samples anew
             if self._settings.listen and not self._input_ended:
+                self._last_frame_s, self._silence_reported = now, False
                 effects.append(StartCapture())
             effects += self._turn_step(event, now)
         elif isinstance(event, Tick):
@@ -136,7 +145,7 @@ class Pipeline:
     # ------------------------------------------------------------ the ear
     def _hear(self, frame: AudioFrame, now: float) -> list[Effect]:
         self.dropped_frames += frame.dropped_frames
-        self._last_frame_s = now
+        self._last_frame_s, self._silence_reported = now, False
         self._turns.mic_sample = frame.end_sample
         listening = self.state is TurnState.LISTENING and self._turns.frame_present and not self._input_ended
         if not listening or self._vad is None or frame.sample < self._listen_from_sample:
@@ -160,6 +169,15 @@ class Pipeline:
         self._turns.user_speaks = False
         return self._turn_step(ended, now)
 
+    def _stall_deadline(self) -> float | None:
+        return self._last_frame_s + self._settings.microphone_stall_s if self._endpointing.speaking else None
+
+    def _silence_deadline(self) -> float | None:
+        capturing = self._settings.listen and self._turns.frame_present and not self._input_ended
+        if not capturing or self._silence_reported:
+            return None
+        return self._last_frame_s + self._settings.microphone_silent_s
+
     def _stop_hearing(self) -> None:
         self._endpointing.reset()
         self._turns.user_speaks = False
@@ -171,8 +189,12 @@ class Pipeline:
         effects = self._turn_step(Tick(), now)
         for timer in self._timers.take_due(now):
             effects += self._turn_step(TimerDue(timer.label, timer.seconds), now)
-        if self._endpointing.speaking and now >= self._last_frame_s + self._settings.microphone_stall_s:
+        stall, silence = self._stall_deadline(), self._silence_deadline()
+        if stall is not None and now >= stall:
             effects += self._end_utterance(now)
+        if silence is not None and now >= silence:
+            self._silence_reported = True
+            effects.append(Notify(Problem("link", "No sound comes from the microphone.", "lorgnette doctor")))
         return effects
 
     def _turn_step(self, event: Event | UtteranceEnded, now: float) -> list[Effect]:

@@ -51,7 +51,7 @@ from .events import (
 )
 from .reply import Reply
 from .sentences import SentenceSplitter, printable, split_sentences
-from .tools.builtin import NO_ANSWER, act_reply, plan, timer_reply
+from .tools.builtin import NO_ANSWER, PlannedAct, act_reply, plan, timer_reply
 from .turn_record import Turn
 from .turn_settings import TurnSettings
 
@@ -197,7 +197,7 @@ class TurnMachine:
         else:
             self._say(turn, NO_ANSWER, now)
 
-    def _plan(self, intent: Intent) -> Any:
+    def _plan(self, intent: Intent) -> str | PlannedAct | None:
         if intent.name == "Stop":
             return STOPPED
         if intent.name == "Repeat":

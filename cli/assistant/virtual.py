@@ -19,10 +19,11 @@ from .pipeline import Pipeline
 from .world import Engines, VirtualWorld
 
 MAX_SESSION_S = 24 * 3600.0
+MAX_STEPS_AT_A_MOMENT = 10_000
 
 
 class Stalled(RuntimeError):
-    """The session is not over, and nothing is left that could happen."""
+    """The session is not over, and nothing is left that could happen, or time stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class VirtualDriver:
         self._costs = costs or EngineCosts()
         self._observers = observers
         self._now_s = 0.0
+        self._steps_at_moment = 0
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, Event, EngineEffect | None]] = []  # heap: due, order, event, its job
         self._busy_until_s: dict[Stage, float] = {}
@@ -111,16 +113,16 @@ class VirtualDriver:
         """Run until the pipeline has finished, or stop it when the clock reads `until_s`. Raises Stalled."""
         try:
             self._world.start(self.post)
-            self._world.advance(self._now_s)
-            self._carry_out(self._pipeline.start(self._now_s))
-            while not self._pipeline.finished:
-                self._run_next(until_s)
-        finally:
             try:
+                self._world.advance(self._now_s)
+                self._carry_out(self._pipeline.start(self._now_s))
+                while not self._pipeline.finished:
+                    self._run_next(until_s)
+            finally:
                 if not self._pipeline.finished:
                     self._carry_out(self._pipeline.step(StopRequested(), self._now_s))
-            finally:
-                self._world.close()
+        finally:
+            self._world.close()
 
     def _run_next(self, until_s: float) -> None:
         """Everything of the next moment at which something happens: the world, what it posted, then deadlines."""
@@ -132,6 +134,9 @@ class VirtualDriver:
         moment = min((due for due in due_s if due is not None), default=None)
         if moment is None:
             raise Stalled(f"in state {self._pipeline.state.value} at {self._now_s:.3f} s nothing is left to happen")
+        self._steps_at_moment = self._steps_at_moment + 1 if moment <= self._now_s else 0
+        if self._steps_at_moment > MAX_STEPS_AT_A_MOMENT:
+            raise Stalled(f"in state {self._pipeline.state.value} the clock stays at {self._now_s:.3f} s")
         if moment > until_s:
             self._now_s = max(self._now_s, until_s)
             self._world.advance(self._now_s)
