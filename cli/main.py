@@ -34,6 +34,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: dict[str, CommandEntry] = {
+    "setup": CommandEntry("Talk", "setup:setup", "Choose frame, language, engines and model."),
     "demo": CommandEntry("Talk", "demo:demo", "A simulated frame hears, acts and answers."),
     "run": CommandEntry("Talk", "run:run", "The live assistant."),
     "ask": CommandEntry("Talk", "ask:ask", "Type one question, read the answer."),

@@ -51,11 +51,11 @@ def doctor(port: str | None, baud: int | None, timeout_s: float, offline: bool, 
         raise Failure(f"not everything works: {', '.join(broken)}", "each line above says what to do")
 
 
-def show(check: Check) -> None:
-    """Print one check."""
-    click.echo(f"{MARKS[check.status]:<7}{check.name:<14}{printable(check.detail)}")
+def show(check: Check, err: bool = False) -> None:
+    """Print one check, on standard error if `err`."""
+    click.echo(f"{MARKS[check.status]:<7}{check.name:<14}{printable(check.detail)}", err=err)
     if check.remedy:
-        click.echo(f"{'':21}{printable(check.remedy)}")
+        click.echo(f"{'':21}{printable(check.remedy)}", err=err)
 
 
 def _checks(options: dict[str, object], timeout_s: float, offline: bool) -> Iterator[Check]:
