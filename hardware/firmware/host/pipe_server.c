@@ -14,80 +14,13 @@
  *   'C' u32 sample                      camera start         -> parent: i32
  *   'J' u32 cap                         camera read          -> parent: i32 length, then as many octets if not negative
  *   'c'                                 camera stop
- *   'B'                                 battery              -> parent: i32
- *
- * FRAME_QEMU_XTENSA builds it for Xtensa Linux without a C library: qemu-user runs the bare system calls. */
+ *   'B'                                 battery              -> parent: i32 */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "frame_sim.h"
 #include "glink_schema.h"
-
-#ifdef FRAME_QEMU_XTENSA
-
-/* Number and result in a2, arguments in a6, a3, a4. */
-static long system_call(long number, long a, long b, long c)
-{
-    register long a2 __asm__("a2") = number;
-    register long a6 __asm__("a6") = a;
-    register long a3 __asm__("a3") = b;
-    register long a4 __asm__("a4") = c;
-    __asm__ volatile("syscall" : "+r"(a2) : "r"(a6), "r"(a3), "r"(a4) : "memory");
-    return a2;
-}
-
-static long read_some(uint8_t *to, size_t n)
-{
-    return system_call(12, 0, (long)to, (long)n);
-}
-
-static long write_some(const uint8_t *from, size_t n)
-{
-    return system_call(13, 1, (long)from, (long)n);
-}
-
-static _Noreturn void leave(int code)
-{
-    for (;;) (void)system_call(118, code, 0, 0);
-}
-
-/* What a compiler may call on its own, and all that the portable components call. */
-void *memcpy(void *to, const void *from, size_t n)
-{
-    uint8_t *t = to;
-    const uint8_t *f = from;
-    for (size_t i = 0; i < n; i++) t[i] = f[i];
-    return to;
-}
-
-void *memset(void *to, int value, size_t n)
-{
-    uint8_t *t = to;
-    for (size_t i = 0; i < n; i++) t[i] = (uint8_t)value;
-    return to;
-}
-
-#else
-
-#include <stdlib.h>
-#include <unistd.h>
-
-static long read_some(uint8_t *to, size_t n)
-{
-    return (long)read(0, to, n);
-}
-
-static long write_some(const uint8_t *from, size_t n)
-{
-    return (long)write(1, from, n);
-}
-
-static _Noreturn void leave(int code)
-{
-    exit(code);
-}
-
-#endif
+#include "program.h"
 
 enum { EXIT_DONE = 0, EXIT_PARENT_GONE = 3, EXIT_TOO_LONG = 4 };
 
@@ -102,8 +35,8 @@ static size_t pending_n;
 static void flush(void)
 {
     for (size_t at = 0; at < pending_n;) {
-        const long n = write_some(pending + at, pending_n - at);
-        if (n <= 0) leave(EXIT_PARENT_GONE);
+        const long n = program_write(pending + at, pending_n - at);
+        if (n <= 0) program_exit(EXIT_PARENT_GONE);
         at += (size_t)n;
     }
     pending_n = 0;
@@ -137,8 +70,8 @@ static void get(void *to, size_t n, int at_end)
     uint8_t *octets = to;
     flush();
     for (size_t at = 0; at < n;) {
-        const long got = read_some(octets + at, n - at);
-        if (got <= 0) leave(at == 0u ? at_end : EXIT_PARENT_GONE);
+        const long got = program_read(octets + at, n - at);
+        if (got <= 0) program_exit(at == 0u ? at_end : EXIT_PARENT_GONE);
         at += (size_t)got;
     }
 }
@@ -215,7 +148,7 @@ static int32_t camera_read(void *ctx, uint8_t *jpeg, uint32_t cap)
     put_op('J');
     put_uint(cap, 4u);
     const int32_t n = get_i32();
-    if (n > 0 && (uint32_t)n > cap) leave(EXIT_TOO_LONG);
+    if (n > 0 && (uint32_t)n > cap) program_exit(EXIT_TOO_LONG);
     if (n > 0) get(jpeg, (size_t)n, EXIT_PARENT_GONE);
     return n;
 }
@@ -240,7 +173,7 @@ static uint8_t jpeg_buffer[GLINK_MAX_OBJECT_BYTES];
 static uint8_t rx[RX_MAX];
 static uint8_t tx[TX_MAX];
 
-static _Noreturn void serve(void)
+int program_main(void)
 {
     const frame_sim_hal_t hal = {.led = led,
                                  .mic_enable = mic_enable,
@@ -252,7 +185,7 @@ static _Noreturn void serve(void)
                                  .camera_stop = camera_stop,
                                  .battery_percent = battery_percent};
     frame_sim_t *sim = (frame_sim_t *)(void *)frame;
-    if (frame_sim_bytes() > sizeof frame) leave(EXIT_TOO_LONG);
+    if (frame_sim_bytes() > sizeof frame) program_exit(EXIT_TOO_LONG);
 
     put("HAL1", 4u);
     const uint32_t seed = (uint32_t)get_uint(4u, EXIT_DONE);
@@ -263,25 +196,13 @@ static _Noreturn void serve(void)
         const uint64_t now_us = get_uint(8u, EXIT_DONE);
         const uint8_t button = (uint8_t)get_uint(1u, EXIT_PARENT_GONE);
         const uint32_t n = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-        if (n > sizeof rx) leave(EXIT_TOO_LONG);
-        get(rx, n, EXIT_PARENT_GONE);
-        const uint32_t made = frame_sim_step(sim, now_us, button, rx, n, tx, sizeof tx);
+        if (n > sizeof rx) program_exit(EXIT_TOO_LONG);
+        uint8_t *heard = rx + sizeof rx - n; /* at the end, so that a sanitizer sees the first octet read too many */
+        get(heard, n, EXIT_PARENT_GONE);
+        const uint32_t made = frame_sim_step(sim, now_us, button, heard, n, tx, sizeof tx);
         put_op('D');
         put_uint(frame_sim_next_us(sim), 8u);
         put_uint(made, 4u);
         put(tx, made);
     }
 }
-
-#ifdef FRAME_QEMU_XTENSA
-void _start(void);
-void _start(void)
-{
-    serve();
-}
-#else
-int main(void)
-{
-    serve();
-}
-#endif

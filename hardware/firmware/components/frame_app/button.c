@@ -45,7 +45,7 @@ static uint8_t edge(frame_button_t *b)
 uint64_t frame_button_next_us(const frame_button_t *b)
 {
     uint64_t next = GLINK_NEVER;
-    if (b->state == FRAME_BUTTON_DOWN) next = b->since_us + FRAME_BUTTON_LONG_US;
+    if (b->state == FRAME_BUTTON_DOWN && b->level) next = b->since_us + FRAME_BUTTON_LONG_US;
     if (b->state == FRAME_BUTTON_TAPPED) next = b->since_us + FRAME_BUTTON_DOUBLE_US;
     if (b->level != b->stable) {
         const uint64_t settled = b->changed_us + FRAME_BUTTON_DEBOUNCE_US;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "check.h"
+#include "glink_queues.h"
+#include "glink_rpc.h"
+
+static glink_rpc_t rpc;
+
+static void run_one(uint16_t call_id)
+{
+    glink_rpc_entry_t *entry = glink_rpc_begin(&rpc, call_id, 1);
+    CHECK(entry != NULL);
+    if (entry == NULL) return;
+    entry->state = GLINK_RPC_DONE;
+    CHECK(glink_rpc_queue(&rpc, entry, call_id));
+    glink_rpc_first(&rpc)->queued = false;
+}
+
+static void the_last_32_replies_are_kept(void)
+{
+    glink_rpc_reset(&rpc);
+    for (uint16_t id = 100; id < 100 + 40; id++) run_one(id);
+    for (uint16_t id = 100; id < 108; id++) CHECK(glink_rpc_find(&rpc, id) == NULL);
+    for (uint16_t id = 108; id < 140; id++) CHECK(glink_rpc_find(&rpc, id) != NULL);
+}
+
+static void the_window_counts_what_is_under_way(void)
+{
+    glink_rpc_reset(&rpc);
+    for (uint16_t id = 1; id <= GLINK_WINDOW_RPC; id++) {
+        CHECK(glink_rpc_free(&rpc) == GLINK_WINDOW_RPC + 1u - id);
+        CHECK(glink_rpc_begin(&rpc, id, 1) != NULL);
+    }
+    CHECK(glink_rpc_free(&rpc) == 0u);
+    CHECK(glink_rpc_begin(&rpc, 99, 1) == NULL);
+
+    glink_rpc_entry_t *third = glink_rpc_find(&rpc, 3);
+    third->state = GLINK_RPC_DONE; /* answered and sent */
+    CHECK(glink_rpc_free(&rpc) == 1u);
+    CHECK(glink_rpc_begin(&rpc, 99, 1) != NULL);
+    CHECK(!glink_rpc_queue(&rpc, third, 1)); /* its repeated reply needs a slot, and there is none */
+    CHECK(glink_rpc_queue(&rpc, glink_rpc_find(&rpc, 4), 2)); /* a running call has one */
+}
+
+static void running_calls_are_never_given_up(void)
+{
+    glink_rpc_reset(&rpc);
+    CHECK(glink_rpc_begin(&rpc, 7, 1) != NULL);
+    for (uint16_t id = 100; id < 300; id++) run_one(id);
+    CHECK(glink_rpc_find(&rpc, 7) != NULL);
+}
+
+static void replies_leave_in_order(void)
+{
+    glink_rpc_reset(&rpc);
+    static const uint16_t order[] = {0xFFFE, 0xFFFF, 0, 1}; /* stamps wrap */
+    for (uint16_t i = 0; i < 4; i++) {
+        glink_rpc_entry_t *entry = glink_rpc_begin(&rpc, (uint16_t)(10 + i), 1);
+        entry->state = GLINK_RPC_DONE;
+        CHECK(glink_rpc_queue(&rpc, entry, order[3 - i]));
+    }
+    for (uint16_t i = 0; i < 4; i++) {
+        glink_rpc_entry_t *first = glink_rpc_first(&rpc);
+        CHECK(first != NULL && first->call_id == 13 - i);
+        first->queued = false;
+    }
+    CHECK(glink_rpc_first(&rpc) == NULL);
+}
+
+static void the_oldest_event_goes(void)
+{
+    static glink_events_t events;
+    memset(&events, 0, sizeof events);
+    for (uint8_t i = 0; i < GLINK_EVENT_SLOTS; i++) CHECK(glink_events_push(&events, i, &i, 1));
+    CHECK(!glink_events_gone(&events, 0));
+    const uint8_t one_more = GLINK_EVENT_SLOTS;
+    CHECK(!glink_events_push(&events, GLINK_EVENT_SLOTS, &one_more, 1));
+    CHECK(glink_events_gone(&events, 0));
+    CHECK(!glink_events_gone(&events, 1));
+    for (uint8_t i = 1; i <= GLINK_EVENT_SLOTS; i++) {
+        const glink_event_slot_t *first = glink_events_first(&events);
+        CHECK(first != NULL && first->n == 1u && first->payload[0] == i);
+        glink_events_pop(&events);
+    }
+    CHECK(glink_events_first(&events) == NULL);
+    CHECK(glink_events_gone(&events, GLINK_EVENT_SLOTS));
+}
+
+static void the_log_counts_what_it_drops(void)
+{
+    static glink_log_t lines;
+    static char line[GLINK_LOG_MAX_BYTES + 10u];
+    uint8_t payload[GLINK_LOG_TEXT_BYTES + GLINK_LOG_MAX_BYTES];
+    memset(&lines, 0, sizeof lines);
+    memset(line, 'x', sizeof line);
+    for (unsigned i = 0; i < GLINK_LOG_SLOTS + 3u; i++) {
+        line[0] = (char)('a' + i);
+        glink_log_push(&lines, line, sizeof line);
+    }
+    for (unsigned i = 3; i < GLINK_LOG_SLOTS + 3u; i++) {
+        CHECK(glink_log_pull(&lines, payload, sizeof payload) == sizeof payload); /* cut to what fits */
+        glink_log_text_t text;
+        glink_log_text_unpack(&text, payload, sizeof payload);
+        CHECK(text.dropped_frames == 3u && text.text[0] == 'a' + i);
+    }
+    CHECK(glink_log_pull(&lines, payload, sizeof payload) == 0u);
+}
+
+static void an_object_is_sent_from_any_offset(void)
+{
+    static uint8_t object[2500];
+    static uint8_t payload[GLINK_MAX_PAYLOAD_BYTES];
+    static glink_bulk_t bulk;
+    for (size_t i = 0; i < sizeof object; i++) object[i] = (uint8_t)(i * 31u);
+
+    for (uint32_t from = 0; from <= sizeof object; from++) {
+        uint32_t at = from;
+        bool last = false;
+        glink_bulk_start(&bulk, 4, object, sizeof object, from);
+        while (!last) {
+            const size_t n = glink_bulk_pull(&bulk, payload, sizeof payload, &last);
+            glink_bulk_data_t data;
+            glink_bulk_data_unpack(&data, payload, n);
+            CHECK(n > 0u && data.object == 4u && data.offset == at);
+            CHECK(data.data_len <= sizeof object - at && memcmp(data.data, object + at, data.data_len) == 0);
+            at += (uint32_t)data.data_len;
+            if (n == 0u) break;
+        }
+        CHECK(at == sizeof object);
+        CHECK(glink_bulk_pull(&bulk, payload, sizeof payload, &last) == 0u);
+    }
+}
+
+void test_rpc_and_queues(void)
+{
+    the_last_32_replies_are_kept();
+    the_window_counts_what_is_under_way();
+    running_calls_are_never_given_up();
+    replies_leave_in_order();
+    the_oldest_event_goes();
+    the_log_counts_what_it_drops();
+    an_object_is_sent_from_any_offset();
+}
