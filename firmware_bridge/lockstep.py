@@ -53,7 +53,9 @@ class LockstepDevice(DeviceApi):
         self._next_us = 0
         self._busy = False
         self._closed = False
+        self._asked = False
         self._core.port_opened(0.0)
+        self.advance(0.0)
         while not self.connected:
             if self._core.first_error is not None:
                 raise self._core.first_error
@@ -65,6 +67,7 @@ class LockstepDevice(DeviceApi):
             raise LocalProtocolError("this call moves time; from a callback use post() or post_photo()")
         self._busy = True
         try:
+            self._exchange(self.now_s)  # what was asked for since, at the time at which it was
             while self.now_s < now_s:
                 self._exchange(min(now_s, self._next_instant()))
             self._exchange(now_s)
@@ -72,7 +75,9 @@ class LockstepDevice(DeviceApi):
             self._busy = False
 
     def next_deadline(self) -> float:
-        """The virtual time at which one of the two has something to do."""
+        """The virtual time at which one of the two has something to do; now, when something was asked for."""
+        if self._asked:
+            return self.now_s
         due_s = self._core.next_deadline()
         frame_s = self._next_us / 1e6
         return frame_s if due_s is None else min(due_s, frame_s)
@@ -87,11 +92,12 @@ class LockstepDevice(DeviceApi):
         self.frame.close()
 
     def _submit(self, command: Callable[[], None]) -> None:
+        self._asked = True
         run_quietly(command)
 
     def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
         box: list[T] = []
-        start(box.append)
+        self._submit(lambda: start(box.append))
         give_up_s = self.now_s + timeout_s + 1.0
         self.advance(self.now_s)
         while not box:
@@ -117,6 +123,7 @@ class LockstepDevice(DeviceApi):
             core.deliver()
             to_frame = core.link.data_to_send()
             if not to_frame and self._next_us > self._now_us():
-                return
+                break
             from_frame, self._next_us = self.frame.step(self._now_us(), to_frame)
             core.link.receive_data(from_frame, self.now_s)
+        self._asked = False
