@@ -30,10 +30,6 @@ _OTHER_SERVER = "lorgnette config set llm.base_url URL"
 _OTHER_MODEL = "lorgnette config set llm.model NAME"
 
 
-class ServerUnreachable(EngineError):
-    """Nobody answers at the configured address."""
-
-
 class ChatEngine:
     """One OpenAI-compatible server. Safe to call from several threads.
 
@@ -174,7 +170,7 @@ class ChatEngine:
         import httpx
 
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            return ServerUnreachable(
+            return EngineError(
                 "llm", f"the model server {self._server} cannot be reached: {self._shown(error)}", _OTHER_SERVER
             )
         if isinstance(error, httpx.TimeoutException):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -41,6 +42,22 @@ _REMEDY = "python -m pip install espeakng-loader"
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
+class _VoiceRecord(ctypes.Structure):
+    """speak_lib.h, espeak_VOICE."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
 class _Espeak(Protocol):
     version: str
 
@@ -59,7 +76,7 @@ class EspeakVoice:
     """
 
     def __init__(self, voice: str = "en-us", words_per_minute: int = 160, pitch: int = 50) -> None:
-        if not re.fullmatch(r"[A-Za-z][\w.-]*(\+\w+)?", voice):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*(\+[A-Za-z0-9_]+)?", voice):
             raise EngineError("tts", f"{voice!r} is no espeak-ng voice", "espeak-ng --voices")
         low, high = _RATE_RANGE_WPM
         if not low <= words_per_minute <= high:
@@ -132,10 +149,28 @@ class _Library:
         # A folder that it cannot use is no error to espeak-ng: it takes the one it was built with, and speaks silence.
         if self._rate_hz <= 0 or found.value != os.fsencode(used):
             raise OSError(f"espeak-ng does not accept the data folder {data}")
+        self._voices = self._list_voices()
         self._pieces: list[bytes] = []
         # ctypes frees a callback that nobody holds, while C still calls it.
         self._callback = _SynthCallback(self._collect)
         self._lib.espeak_SetSynthCallback(self._callback)
+
+    def _list_voices(self) -> dict[str, bytes]:
+        """The identifier of each voice, by its own name and by the languages that it speaks best.
+
+        espeak_SetVoiceByName knows files only: without this table the British voice would be "en" and never "en-gb".
+        """
+        self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
+        records = self._lib.espeak_ListVoices(None)
+        named: dict[str, bytes] = {}
+        speaking: dict[str, tuple[int, bytes]] = {}
+        for record in itertools.takewhile(bool, (records[number] for number in itertools.count())):
+            identifier = bytes(record.contents.identifier)
+            named[identifier.decode("ascii", "replace").rpartition("/")[2].lower()] = identifier
+            for priority, language in _languages(record.contents.languages):
+                if priority < speaking.get(language, (256, b""))[0]:
+                    speaking[language] = (priority, identifier)
+        return {language: identifier for language, (_, identifier) in speaking.items()} | named
 
     def _collect(self, samples: Any, count: int, _events: int | None) -> int:
         if samples and count > 0:
@@ -143,7 +178,9 @@ class _Library:
         return 0  # go on
 
     def speak(self, text: str, voice: str, words_per_minute: int, pitch: int) -> tuple[bytes, int]:
-        if self._lib.espeak_SetVoiceByName(voice.encode("ascii")) != _OK:
+        name, plus, variant = voice.partition("+")
+        identifier = self._voices.get(name.lower())
+        if identifier is None or self._lib.espeak_SetVoiceByName(identifier + (plus + variant).encode()) != _OK:
             raise _unknown_voice(voice)
         self._lib.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
@@ -153,6 +190,17 @@ class _Library:
         if status != _OK:
             raise EngineError("tts", f"espeak-ng failed with status {status}")
         return b"".join(self._pieces), self._rate_hz
+
+
+def _languages(address: int | None) -> Iterator[tuple[int, str]]:
+    """(priority, language code) pairs: each is one byte and a string; a priority of 0 ends the list."""
+    while address:
+        priority = ctypes.string_at(address, 1)[0]
+        if priority == 0:
+            return
+        code = ctypes.string_at(address + 1)
+        yield priority, code.decode("ascii", "replace").lower()
+        address += 1 + len(code) + 1
 
 
 def short_name(data: Path) -> Path:
@@ -248,7 +296,8 @@ def _unknown_voice(voice: str) -> EngineError:
 def _pieces(text: str) -> Iterator[str]:
     """Split a long text at its sentence ends; a short one stays whole, so that its intonation does."""
     piece = ""
-    for part in _PIECE_END.split(" ".join(text.replace("\0", " ").split())):
+    plain = text.replace("[[", "[").replace("]]", "]").replace("\0", " ")  # [[...]] are phonemes to the program
+    for part in _PIECE_END.split(" ".join(plain.split())):
         if piece and len(piece) + len(part) > _PIECE_CHARACTERS:
             yield piece
             piece = ""

@@ -7,6 +7,7 @@ Knows nothing of Whisper's layers. The pickle may name only what such a file nee
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import zipfile
 import zlib
@@ -164,6 +165,8 @@ def _rebuild_tensor(storage: _Storage, offset: int, shape: Any, stride: Any, *_m
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     if last >= storage.data.size:
         raise ValueError("a tensor reaches beyond its data")
+    if math.prod(shape) > storage.data.size:
+        raise ValueError("a tensor with more elements than its data")
     flat = storage.data[offset : last + 1]
     strides = [step * flat.itemsize for step in stride]
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)).reshape(shape)
