@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..firmware_bridge.messages import GetStateResult
 from .assistant.audio import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NOISE_DBFS = -52.0
 SPEECH_DBFS = -23.0
@@ -24,8 +29,8 @@ class Line:
     Attributes:
         parts: what is said, with `pause_ms` of silence between the parts.
         voice: an espeak-ng voice; the assistant's own is another.
-        heard: the transcript that must come of it, "" when it must be refused.
-        intent: what must be understood, "" when nothing must be.
+        heard: the transcript that must come of it.
+        intent: what must be understood; "" when the line must be refused.
         holds: does the frame, read back afterwards, show that it was done?
     """
 
@@ -44,7 +49,7 @@ class Line:
 
 SCRIPT: tuple[Line, ...] = (
     Line(("What time is it?",), "en-us+f2", "What time is it?", "GetTime", lambda state: True),
-    Line(("Take a photo.",), "en-gb+m2", "Take a photo.", "TakePhoto", lambda state: state.photos_taken == 1),
+    Line(("Take a photo.",), "en+m2", "Take a photo.", "TakePhoto", lambda state: state.photos_taken == 1),
     Line(
         ("Set the volume to 40 percent.",),
         "en-us",
@@ -54,7 +59,7 @@ SCRIPT: tuple[Line, ...] = (
     ),
     Line(
         ("The captain sold his old piano", "to a baker in the village."),
-        "en-gb+f3",
+        "en+f3",
         "",
         "",
         lambda state: state.photos_taken == 1 and state.volume_percent == 40,
@@ -69,7 +74,7 @@ SCRIPT: tuple[Line, ...] = (
     ),
     Line(
         ("How much battery is left?",),
-        "en-gb",
+        "en",
         "How much battery is left?",
         "GetBattery",
         lambda state: state.battery_percent == BATTERY_PERCENT,
@@ -87,7 +92,7 @@ def utterance(line: Line) -> bytes:
 
     voice = EspeakVoice(line.voice, line.words_per_minute)
     pause = np.zeros(line.pause_ms * SAMPLE_RATE_HZ // 1000)
-    pieces = []
+    pieces: list[NDArray[np.float64]] = []
     for part in line.parts:
         if pieces:
             pieces.append(pause)

@@ -17,7 +17,7 @@ from ..firmware_bridge.device import Device
 from ..firmware_bridge.errors import BridgeError
 from ..firmware_bridge.link_events import AudioReceived
 from ..firmware_bridge.link_events import Event as LinkEvent
-from ..firmware_bridge.messages import GetStateResult, Method
+from ..firmware_bridge.messages import Channel, GetStateResult, Method
 from ..firmware_bridge.simulator.peripherals import Peripherals
 from .assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, rms_dbfs
 from .assistant.driver import LiveDriver
@@ -99,7 +99,12 @@ def run_demo(
     wire = WireTap(device)
     wearer = Wearer(device, peripherals, speech, on_say, on_frame)
     pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
-    driver = LiveDriver(pipeline, Glasses(device, on_photo=keep_photo), engines, [on_notice, wearer.on_notice])
+
+    def observe(notice: Notice) -> None:  # one observer: what is shown of a turn comes before what follows from it
+        on_notice(notice)
+        wearer.on_notice(notice)
+
+    driver = LiveDriver(pipeline, Glasses(device, on_photo=keep_photo), engines, [observe])
     wearer.start(driver.stop)
     try:
         driver.run()
@@ -109,7 +114,7 @@ def run_demo(
         outcomes=wearer.outcomes,
         engines=engines.infos(),
         frame=frame_facts(device, wearer.outcomes[-1].state if wearer.outcomes else GetStateResult()),
-        heard_pcm=bytes(peripherals.microphone.recorded),
+        heard_pcm=heard_track(peripherals),
         played_pcm=bytes(peripherals.speaker.recorded),
         led=[(sample, int(level)) for sample, level in peripherals.led],
         wire=wire.frames(),
@@ -118,6 +123,16 @@ def run_demo(
     for outcome in result.outcomes:
         judge(outcome, result.played_pcm)
     return result
+
+
+def heard_track(peripherals: Peripherals) -> bytes:
+    """What the microphone delivered, on the frame's sample clock: silence where it was off."""
+    microphone, track = peripherals.microphone, bytearray()
+    ends = [offset for _, offset in microphone.recorded_at[1:]] + [len(microphone.recorded) // SAMPLE_BYTES]
+    for (sample, offset), end in zip(microphone.recorded_at, ends, strict=True):
+        track += bytes(max(0, sample * SAMPLE_BYTES - len(track)))
+        track += microphone.recorded[offset * SAMPLE_BYTES : end * SAMPLE_BYTES]
+    return bytes(track)
 
 
 def frame_facts(device: Device, state: GetStateResult) -> dict[str, Any]:
@@ -152,7 +167,7 @@ def judge(outcome: LineOutcome, played_pcm: bytes) -> None:
     audio = played_pcm[start : start + turn.reply_samples * SAMPLE_BYTES]
     outcome.reply_audio_s = turn.reply_samples / SAMPLE_RATE_HZ
     outcome.reply_rms_dbfs = rms_dbfs(audio) if audio else -120.0
-    if turn.heard != line.heard:
+    if line.intent and turn.heard != line.heard:
         faults.append(f"heard {turn.heard!r}")
     if (turn.intent.name if turn.intent else "") != line.intent:
         faults.append(f"understood {turn.intent.name if turn.intent else 'nothing'}")
@@ -181,8 +196,9 @@ class WireTap:
             zero_s = time.monotonic() - samples / SAMPLE_RATE_HZ
             self._zero_s = zero_s if self._zero_s is None else min(self._zero_s, zero_s)
 
-    def _on_wire(self, direction: str, host_time_s: float, channel: str, size: int, _summary: str) -> None:
-        self._frames.append((direction == "up", host_time_s, channel, size))
+    def _on_wire(self, direction: str, host_time_s: float, channel: int, size_bytes: int, _summary: str) -> None:
+        name = Channel(channel).name.lower() if channel in set(Channel) else "unknown"
+        self._frames.append((direction == "rx", host_time_s, name, size_bytes))
 
     def frames(self) -> list[WireFrame]:
         zero_s = self._zero_s
@@ -228,7 +244,7 @@ class Wearer:
                 return
             for line, pcm in zip(SCRIPT, self._speech, strict=True):
                 self._on_say(line.said)
-                self._microphone.say(bytes(int(LEAD_S * SAMPLE_RATE_HZ) * SAMPLE_BYTES) + pcm)
+                self._microphone.say(pcm, silence_before_s=LEAD_S)
                 turn = self._turn(TURN_TIMEOUT_S + len(pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ)
                 try:
                     state = self._device.request(Method.GET_STATE)

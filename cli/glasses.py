@@ -77,7 +77,7 @@ class ActReport(Protocol):
 
 
 class FrameDevice(Protocol):
-    """What is used of `Device` and `LockstepDevice`. Nothing here blocks but `close`."""
+    """What is used of `Device`. Nothing here blocks but `close`."""
 
     @property
     def info(self) -> DeviceInfo: ...
@@ -276,6 +276,28 @@ class Glasses:
             done({}, f"the picture cannot be read: {error.strerror or error}")
             return
         done({"size_bytes": len(jpeg), **self._on_photo(jpeg)})
+
+
+class VirtualDevice(FrameDevice, Protocol):
+    """What is used of `LockstepDevice`."""
+
+    def advance(self, now_s: float, /) -> None: ...
+    def next_deadline(self) -> float: ...
+
+
+class VirtualGlasses(Glasses):
+    """The same world in virtual time. Takes no host routes: those live in real time."""
+
+    def __init__(self, device: VirtualDevice, **hooks: Any) -> None:
+        super().__init__(device, **hooks)
+        self._virtual = device
+        self._zero_s = device.next_deadline()  # the handshake took time already: the session's zero is now
+
+    def advance(self, now_s: float) -> None:
+        self._virtual.advance(self._zero_s + now_s)
+
+    def next_deadline(self) -> float | None:
+        return self._virtual.next_deadline() - self._zero_s
 
 
 def frame_act(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..firmware_bridge.simulator.peripherals import Peripherals
 
 SIM = "sim://"
+TEXT = "text:"  # a microphone route: words that a synthetic wearer says
 
 
 def port_of(settings: Settings) -> str:
@@ -23,7 +24,7 @@ def port_of(settings: Settings) -> str:
         return settings.port
     from ..firmware_bridge.discovery import find_port
 
-    return find_port(settings.remembered.serial_number or None)
+    return find_port(settings.remembered.serial_number).device
 
 
 def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peripherals | None]:
@@ -40,27 +41,17 @@ def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peri
     return Device.open(port, baud=settings.baud, timeout_s=timeout_s, peripherals=peripherals), peripherals
 
 
-def has_finite_microphone(port: str) -> bool:
-    """A simulated frame whose microphone plays something and then ends."""
-    from urllib.parse import parse_qs, urlsplit
-
-    return port.startswith(SIM) and parse_qs(urlsplit(port).query).get("mic", [""])[-1].startswith(("file:", "text:"))
-
-
 def simulated_peripherals(port: str) -> Peripherals:
     """What the simulated frame of `port` is fed with; `mic=text:WORDS` is spoken by an espeak-ng voice."""
-    from urllib.parse import parse_qsl, urlencode, urlsplit
+    from urllib.parse import parse_qs, urlsplit
 
+    from ..firmware_bridge.simulator.microphone import ScriptedMicrophone
     from ..firmware_bridge.simulator.url import parse_sim_url
 
-    query = dict(parse_qsl(urlsplit(port).query, keep_blank_values=True))
-    words = query.get("mic", "")
-    if not words.startswith("text:"):
+    words = parse_qs(urlsplit(port).query).get("mic", [""])[-1]
+    if not words.startswith(TEXT):
         return parse_sim_url(port)
-    del query["mic"]
-    peripherals = parse_sim_url(SIM + ("?" + urlencode(query) if query else ""))
-    peripherals.microphone.say(spoken(words.removeprefix("text:")))
-    return peripherals
+    return parse_sim_url(port, microphone=ScriptedMicrophone(spoken(words.removeprefix(TEXT)), finite=True))
 
 
 def spoken(text: str) -> bytes:

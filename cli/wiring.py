@@ -8,6 +8,9 @@ from .assistant.turn import TurnSettings
 from .assistant.world import Engines
 from .settings import Settings
 
+# hassil prepares each list of numbers when a sentence first needs it, which takes a third of a second.
+WARM_UP = ("set a timer for one hour two minutes and three seconds", "set the volume to five percent", "take a photo")
+
 
 def build_engines(settings: Settings, *, offline: bool = False, listen: bool = True, speak: bool = True) -> Engines:
     """The engines of a session, warm: the first utterance does not pay for loading.
@@ -25,7 +28,8 @@ def build_engines(settings: Settings, *, offline: bool = False, listen: bool = T
     from .assistant.vad import SileroVad
 
     understanding = Understanding(settings.language)
-    understanding.match("warm up")
+    for sentence in WARM_UP:
+        understanding.match(sentence)
     stt = choose.speech_to_text(settings) if listen else None
     if stt is not None:
         stt.warm()

@@ -85,12 +85,12 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
 
 def write_folder(out: Path, result: DemoResult) -> None:
     """Both tracks and the report; photo and transcript are there already."""
-    from ..assistant.audio import write_wav
+    from ..assistant.audio import wav_bytes
     from ..main import version
     from ..report import Session, write_report
 
-    write_wav(out / "heard.wav", result.heard_pcm)
-    write_wav(out / "played.wav", result.played_pcm)
+    (out / "heard.wav").write_bytes(wav_bytes(result.heard_pcm))
+    (out / "played.wav").write_bytes(wav_bytes(result.played_pcm))
     frame = dict(result.frame)
     battery = frame["battery_percent"]
     session = Session(
@@ -148,7 +148,7 @@ def line_object(outcome: LineOutcome) -> dict[str, Any]:
     act = turn.act if turn else None
     return {
         "said": outcome.line.said,
-        "heard": turn.heard if turn else "",
+        "heard": turn.heard if turn and turn.outcome != "rejected" else "",
         "outcome": turn.outcome if turn else "unheard",
         "intent": turn.intent.name if turn and turn.intent else None,
         "act": {"name": act.name, "args": dict(act.args), "result": dict(act.result)} if act else None,

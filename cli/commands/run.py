@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..routes import CameraRoute, MicrophoneRoute, Post, SpeakerRoute
     from ..settings import Settings
 
-FRAME, HOST, TEXT = "frame", "host", "text:"
+FRAME, HOST = "frame", "host"
 ABSENCE_S = 10.0
 
 
@@ -91,7 +91,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     from ..glasses import Glasses
     from ..hooks import HookRunner
     from ..keeper import Keeper
-    from ..ports import has_finite_microphone, open_frame
+    from ..ports import open_frame
     from ..wiring import build_engines, pipeline_settings
 
     microphone, speaker, camera = routes_of(settings)
@@ -103,7 +103,6 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     console = Console(as_json, DIAGNOSTICS.verbosity)
     keeper = Keeper(out)
     hooks = HookRunner(settings.hooks, console.problem)
-    finite = peripherals.microphone if peripherals is not None and has_finite_microphone(settings.port) else None
     glasses = Glasses(
         device,
         microphone=microphone,
@@ -112,7 +111,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
         on_photo=keeper.photo,
         on_heard=keeper.heard,
         on_presence=lambda message: absence.changed(message),
-        scripted_end=None if finite is None else lambda: not finite.busy,
+        scripted_end=None if peripherals is None else lambda: peripherals.microphone.ended,
     )
     pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
     driver = LiveDriver(pipeline, glasses, engines, [console.on_notice, keeper.on_notice, hooks.on_notice])
@@ -120,7 +119,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     try:
         console.engines(engines.infos())
         if device is not None:
-            console.frame({"name": device.info.name, "port": device.port, "led": f"{device.info.led_kind} light"})
+            console.frame({"name": device.info.name, "led": f"{device.info.led_kind} light"})
         driver.run()
     finally:
         absence.close()
@@ -174,7 +173,7 @@ def routes_of(
     """
     from .. import routes
     from ..assistant.audio import read_audio
-    from ..ports import spoken
+    from ..ports import TEXT, spoken
 
     audio = settings.audio
     microphone: MicrophoneRoute | None = None

@@ -93,11 +93,15 @@ def act_line(turn: TurnFinished) -> str:
     return printable(f"{turn.act.name}({args}) → {result}" if result else f"{turn.act.name}({args})")
 
 
+def _words(text: str) -> str:
+    return text.rstrip(".?!").lower()
+
+
 def _turn(turn: TurnFinished, said: str) -> dict[str, Any]:
-    heard = printable(turn.heard)
+    heard = "" if turn.outcome == "rejected" else printable(turn.heard)  # what it refused, it did not hear
     return {
         "said": said,
-        "said_differs": bool(said) and said.rstrip(".?!").lower() != heard.rstrip(".?!").lower(),
+        "said_differs": _words(said) != _words(heard),
         "heard": heard,
         "outcome": turn.outcome,
         "act": act_line(turn),
