@@ -20,6 +20,7 @@ from .world import Engines, VirtualWorld
 
 MAX_SESSION_S = 24 * 3600.0
 MAX_STEPS_AT_A_MOMENT = 10_000
+_STREAMING: frozenset[Stage] = frozenset(("llm", "tts"))  # these stop between two pieces when they are cancelled
 
 
 class Stalled(RuntimeError):
@@ -164,7 +165,8 @@ class VirtualDriver:
                 for stage in STAGES.values():
                     if effect.stage in (None, stage):
                         self._cancelled[stage] = max(self._cancelled.get(stage, 0), effect.turn_id)
-                        self._busy_until_s[stage] = self._now_s
+                        if stage in _STREAMING:
+                            self._busy_until_s[stage] = self._now_s
             elif type(effect) in STAGES:
                 self._call(effect)  # type: ignore[arg-type]  # STAGES has these only
             else:

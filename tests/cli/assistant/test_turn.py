@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorgnette.cli.assistant.conversation import Conversation
 from lorgnette.cli.assistant.endpointing import UtteranceEnded
@@ -19,6 +21,7 @@ from lorgnette.cli.assistant.events import (
     Effect,
     EngineFailed,
     Event,
+    FlushSpeaker,
     FrameBack,
     FrameLost,
     Intent,
@@ -675,3 +678,65 @@ def test_without_a_voice_a_model_streams_too() -> None:
     assert bench.send(ReplyText(1, "One. Two")) == ["[speaking]", "says One."]
     assert bench.send(ReplyText(1, ".", last=True)) == ["says Two.", "finished answered", "[listening]"]
     assert bench.finished().reply == "One. Two."
+
+
+# ---------------------------------------------------------------- whatever comes
+def any_event(turn_ids: st.SearchStrategy[int]) -> st.SearchStrategy[Event | UtteranceEnded]:
+    """Events of the running turn and of others, sensible and not."""
+    intents = st.sampled_from([None, Intent("GetTime"), Intent("TakePhoto"), Intent("Repeat"), Intent("Nonsense")])
+    transcripts = st.builds(Transcript, st.sampled_from(["", "hello", "\x00"]), st.booleans())
+    errors = st.sampled_from(["stt", "understanding", "llm", "tts", "act"]).map(
+        lambda stage: EngineError(stage, "broken")
+    )
+    reasons = st.sampled_from(["played", "flushed", "starved", "session"])
+    texts = st.sampled_from(["", "One. ", "Two, and ", "...", "More of it! "])
+    return st.one_of(
+        st.just(UTTERANCE),
+        st.builds(TextEntered, st.sampled_from(["", "hi"])),
+        st.builds(TimerDue, st.just(""), st.just(5)),
+        st.builds(ButtonPressed, st.just("tap"), st.integers(0, 90_000)),
+        st.builds(Transcribed, turn_ids, transcripts),
+        st.builds(Understood, turn_ids, intents),
+        st.builds(ActDone, turn_ids, st.just({}), st.sampled_from(["", "no"])),
+        st.builds(ReplyText, turn_ids, texts, st.booleans()),
+        st.builds(SpeechMade, turn_ids, st.sampled_from([b"", AUDIO]), st.booleans()),
+        st.builds(EngineFailed, turn_ids, errors),
+        st.builds(PlaybackBegan, turn_ids, st.integers(0, 90_000), st.just(0)),
+        st.builds(PlaybackFinished, turn_ids, st.integers(0, 9000), reasons),
+        st.just(LOST),
+        st.just(FrameBack()),
+        st.just(Tick()),
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(any_event(st.sampled_from([1, 1, 1, 2, 2, 3])), st.sampled_from([0.0, 0.1, 6.0, 40.0])), max_size=40
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_comes_every_turn_ends_once_and_nothing_hangs(
+    events: list[tuple[Event | UtteranceEnded, float]], language_model: bool, voice: bool
+) -> None:
+    bench = Bench(language_model=language_model, voice=voice, reply_to_rejected=voice)
+    for event, after_s in events:
+        bench.send(event, after_s)
+        running = bench.machine.state is not LISTENING
+        assert running == (bench.machine.next_deadline() is not None)  # whoever waits has a deadline
+    for _ in range(4 * len(events) + 4):
+        deadline = bench.machine.next_deadline()
+        if deadline is None:
+            break
+        bench.now = max(bench.now, deadline)
+        bench.send(Tick())
+    assert bench.machine.state is LISTENING
+    assert bench.machine.idle
+    finished = [e.notice.turn_id for e in bench.effects if isinstance(e, Notify) and isinstance(e.notice, TurnFinished)]
+    assert finished == list(range(1, len(finished) + 1))  # each turn once, in order
+    played: set[int] = set()
+    for effect in bench.effects:
+        if isinstance(effect, Play):
+            played.add(effect.turn_id)
+        if isinstance(effect, FlushSpeaker):
+            assert effect.turn_id in played

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.voice import ListedEar, ListedModel, MarkedVad, PhraseMatcher, ScriptedWorld, ToneVoice
 
+from lorgnette.cli.assistant.endpointing import EndpointingSettings
 from lorgnette.cli.assistant.engines.protocols import ChatMessage, EngineError, EngineInfo, Transcript
 from lorgnette.cli.assistant.events import (
     ActFinished,
@@ -25,6 +26,7 @@ from lorgnette.cli.assistant.events import (
     StateChanged,
     StopCapture,
     TextEntered,
+    TranscriptReady,
     TurnFinished,
 )
 from lorgnette.cli.assistant.pipeline import Pipeline, PipelineSettings
@@ -51,13 +53,14 @@ class Session:
         model: ListedModel | None = None,
         settings: PipelineSettings | None = None,
         engines: Engines | None = None,
+        costs: EngineCosts = COSTS,
     ) -> None:
         self.world = world
         self.told: list[tuple[float, Notice]] = []
         settings = settings or PipelineSettings(turn=TurnSettings(language_model=model is not None))
         pipeline = Pipeline(settings, MarkedVad(), lambda: datetime(2026, 3, 3, 15, 5))
         engines = engines or Engines(PhraseMatcher(PHRASES), ear or ListedEar(), ToneVoice(), model)
-        self.driver = VirtualDriver(pipeline, world, engines, COSTS, [self.take])
+        self.driver = VirtualDriver(pipeline, world, engines, costs, [self.take])
 
     def take(self, notice: Notice) -> None:
         self.told.append((round(self.driver.now_s, 6), notice))
@@ -160,6 +163,22 @@ def test_a_tap_while_speaking_flushes_the_speaker() -> None:
     # It began at 2.6 + 0.25 + 0.125 + 0.08 = 3.055 s and was cut at 3.2 s.
     assert finished.reply_samples == round(0.145 * 16_000)
     assert world.effects(FlushSpeaker) == [FlushSpeaker(1)]
+
+
+def test_a_recogniser_cannot_be_cancelled_and_keeps_the_next_utterance_waiting() -> None:
+    world = ScriptedWorld(speech_ms=[(1000, 2000), (2860, 2960)], ends_ms=9000)
+    settings = PipelineSettings(
+        endpointing=EndpointingSettings(min_speech_ms=20, trailing_silence_ms=40, pre_roll_ms=0), guard_ms=0
+    )
+    session = Session(
+        world, ListedEar("never wanted", "what time is it"), settings=settings, costs=EngineCosts(stt_s=2.0)
+    )
+    session.driver.post_at(2.5, ButtonPressed("tap"))
+    session.run()
+    # The first call runs from 2.04 to 4.04 although nobody wants it; the second begins only then.
+    assert [(when, notice.transcript.text) for when, notice in session.told if isinstance(notice, TranscriptReady)] == [
+        (6.04, "what time is it")
+    ]
 
 
 def test_a_timer_runs_out_in_virtual_time() -> None:
