@@ -57,6 +57,7 @@ class Device(DeviceApi):
         self._wakeup = threading.Event()
         self._settled = threading.Event()  # the first handshake has ended, one way or the other
         self._stop: CloseReason | None = None
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="lorgnette-link", daemon=True)
         self._thread.start()
         try:
@@ -111,7 +112,7 @@ class Device(DeviceApi):
     def _submit(self, command: Callable[[], None]) -> None:
         self._commands.append(command)
         self._wake()
-        if not self._thread.is_alive():  # it will not come by any more: the link is closed and answers at once
+        if self._ended:  # nobody comes by any more, but the link is closed and answers at once
             self._run_commands()
 
     def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
@@ -140,6 +141,9 @@ class Device(DeviceApi):
             self._core.port_opened(self._clock())
             while self._stop is None and (self.connected or self._core.info or not self._core.first_error):
                 self._turn()
+        except BaseException:  # a callback raised: say goodbye without it
+            self._core.subscribers.clear()
+            raise
         finally:
             self._say_goodbye()
             self._settled.set()
@@ -207,4 +211,5 @@ class Device(DeviceApi):
                     self._transport.write(data)
             self._transport.close()
         self._core.deliver()
+        self._ended = True  # before the last look, so that no command falls in between
         self._run_commands()

@@ -1,0 +1,316 @@
+"""Device over every transport, under the wall clock. Waits end with what is waited for; no test measures time."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.support.sound import numbers, ramp
+
+from lorgnette.firmware_bridge.device import Device
+from lorgnette.firmware_bridge.errors import (
+    BridgeError,
+    DeviceLost,
+    DeviceNotFound,
+    LocalProtocolError,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    RequestRefused,
+)
+from lorgnette.firmware_bridge.link_events import (
+    AudioReceived,
+    CallFinished,
+    Connected,
+    ConsoleText,
+    Disconnected,
+    Event,
+    FrameReported,
+)
+from lorgnette.firmware_bridge.messages import (
+    CaptureStartArgs,
+    GetStateResult,
+    Led,
+    Method,
+    PlaybackEnd,
+    PlaybackEnded,
+    SetVolumeArgs,
+    SetVolumeResult,
+)
+from lorgnette.firmware_bridge.simulator.microphone import ScriptedMicrophone
+from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
+
+pty = pytest.importorskip("pty", reason="needs pseudo terminals")
+from tests.support.pty_frame import PtyPort, Stranger, frame_behind_pty  # noqa: E402
+from tests.support.socket_frame import frame_behind_socket  # noqa: E402
+
+PATIENCE_S = 30.0  # only a failing test waits this long
+
+PORTS = ("sim", "pty", "socket")
+
+
+class Port:
+    """A frame, and the name of the port at which it is."""
+
+    def __init__(self, kind: str, folder: Path, stack: ExitStack) -> None:
+        self.peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
+        self._given = self.peripherals if kind == "sim" else None
+        if kind == "sim":
+            self.url = "sim://"
+        elif kind == "pty":
+            self.url = str(stack.enter_context(frame_behind_pty(folder, self.peripherals)).path)
+        else:
+            self.url = stack.enter_context(frame_behind_socket(self.peripherals)).url
+
+    def open(self, timeout_s: float = PATIENCE_S) -> Device:
+        return Device.open(self.url, timeout_s=timeout_s, peripherals=self._given)
+
+
+@pytest.fixture(params=PORTS)
+def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Port]:
+    with ExitStack() as stack:
+        yield Port(request.param, tmp_path, stack)
+
+
+class Watch:
+    """Collects a device's events for the test's thread."""
+
+    def __init__(self, device: Device) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        device.subscribe(self._queue.put)
+
+    def until(self, wanted: Callable[[Event], bool]) -> list[Event]:
+        """Everything up to and including the first event that is wanted."""
+        seen: list[Event] = []
+        while not seen or not wanted(seen[-1]):
+            seen.append(self._queue.get(timeout=PATIENCE_S))
+        return seen
+
+    def report(self, kind: type) -> object:
+        event = self.until(lambda e: isinstance(e, FrameReported) and isinstance(e.message, kind))[-1]
+        assert isinstance(event, FrameReported)
+        return event.message
+
+
+def test_a_whole_conversation(port: Port) -> None:
+    with port.open() as device:
+        watch = Watch(device)
+        assert device.info.name == "simulated frame"
+        assert device.request(Method.SET_VOLUME, SetVolumeArgs(100)) == SetVolumeResult(100, 0)
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        heard: list[AudioReceived] = []
+        while len(heard) < 25:
+            heard += [e for e in watch.until(lambda e: isinstance(e, AudioReceived)) if isinstance(e, AudioReceived)]
+        pcm = b"".join(event.pcm for event in heard)
+        assert numbers(pcm) == list(range(1, 1 + len(pcm) // 2))
+        stream = device.new_stream()
+        device.play(stream, ramp(8_000), last=True)
+        ended = watch.report(PlaybackEnded)
+        assert isinstance(ended, PlaybackEnded)
+        assert (ended.stream, ended.reason, ended.played_samples) == (stream, PlaybackEnd.PLAYED, 8_000)
+        assert device.take_photo() == port.peripherals.camera.take()
+        assert device.stats().rx_bad_frames == 0
+    with pytest.raises(DeviceLost):
+        device.request(Method.GET_STATE)
+
+
+def test_close_stops_the_microphone(port: Port) -> None:
+    device = port.open()
+    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    assert port.peripherals.microphone.on
+    device.close()
+    device.close()
+    again = port.open()  # the same port is free, and a later answer proves that Close has been handled
+    state = again.request(Method.GET_STATE) if port.url != "sim://" else None
+    assert state is None or (isinstance(state, GetStateResult) and not state.capturing)
+    assert not port.peripherals.microphone.on
+    assert port.peripherals.led[-1][1] == Led.OFF
+    again.close()
+
+
+def test_requests_from_many_threads(port: Port) -> None:
+    with port.open() as device:
+        answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+        def ask() -> None:
+            for _ in range(20):
+                answers.put(device.request(Method.GET_STATE, timeout_s=PATIENCE_S))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert answers.qsize() == 80
+        assert all(isinstance(answers.get(), GetStateResult) for _ in range(80))
+
+
+def test_callbacks_may_ask_but_not_wait(port: Port) -> None:
+    with port.open() as device:
+        results: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+        def first(_: CallFinished) -> None:
+            try:
+                device.request(Method.GET_STATE)
+            except LocalProtocolError as error:
+                results.put(error)
+            device.post(Method.SET_VOLUME, SetVolumeArgs(7), results.put)
+
+        device.post(Method.GET_STATE, None, first)
+        assert isinstance(results.get(timeout=PATIENCE_S), LocalProtocolError)
+        finished = results.get(timeout=PATIENCE_S)
+        assert isinstance(finished, CallFinished)
+        assert finished.result == SetVolumeResult(7, 0)
+
+
+def test_a_refusal_reaches_the_caller(port: Port) -> None:
+    with port.open() as device, pytest.raises(RequestRefused):
+        device.request(Method.SET_VOLUME, SetVolumeArgs(101))
+
+
+def test_a_subscription_can_be_ended(port: Port) -> None:
+    with port.open() as device:
+        seen: list[Event] = []
+        end = device.subscribe(seen.append)
+        end()
+        watch = Watch(device)
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        watch.until(lambda e: isinstance(e, AudioReceived))
+        assert seen == []
+
+
+def test_half_a_sample_is_refused_at_once(port: Port) -> None:
+    with port.open() as device, pytest.raises(LocalProtocolError, match="within a sample"):
+        device.play(device.new_stream(), b"\1")
+
+
+def test_a_misuse_that_nobody_waits_for_is_logged(port: Port, caplog: pytest.LogCaptureFixture) -> None:
+    with port.open() as device:
+        device.play(2, bytes(640), last=True)
+        device.play(2, bytes(640))
+        assert device.request(Method.GET_STATE) is not None
+    assert "stream 2 has ended" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_callback_that_raises_closes_the_link_and_hangs_nobody() -> None:
+    peripherals = Peripherals()
+    device = Device.open("sim://", peripherals=peripherals, timeout_s=PATIENCE_S)
+
+    def raises(event: Event) -> None:
+        raise ZeroDivisionError
+
+    device.subscribe(raises)
+    with pytest.raises(BridgeError):
+        for _ in range(1000):
+            device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    assert not peripherals.microphone.on
+    device.close()
+
+
+# ---- a port that goes and comes
+def test_a_pulled_cable_is_noticed_and_a_plugged_one_found(tmp_path: Path) -> None:
+    peripherals = Peripherals()
+    with (
+        frame_behind_pty(tmp_path, peripherals) as port,
+        Device.open(str(port.path), timeout_s=PATIENCE_S) as device,
+    ):
+        watch = Watch(device)
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        watch.until(lambda e: isinstance(e, AudioReceived))
+        port.unplug()
+        lost = watch.until(lambda e: isinstance(e, Disconnected))[-1]
+        assert isinstance(lost, Disconnected)
+        assert isinstance(lost.error, DeviceLost)
+        assert str(lost.error).startswith(f"{port.path} went away")
+        with pytest.raises(DeviceLost, match="not connected"):
+            device.request(Method.GET_STATE)
+        port.plug()
+        back = watch.until(lambda e: isinstance(e, Connected))
+        assert len(back) == 1, "looking for it is quiet"
+        state = device.request(Method.GET_STATE, timeout_s=PATIENCE_S)
+        assert isinstance(state, GetStateResult)
+        assert not state.capturing, "capture stays off until it is asked for"
+
+
+def test_a_request_under_way_when_the_port_goes_has_an_unknown_outcome(tmp_path: Path) -> None:
+    """The port stops listening first, so that the request has left and no answer can come."""
+    with (
+        frame_behind_pty(tmp_path, Peripherals()) as port,
+        Device.open(str(port.path), timeout_s=PATIENCE_S) as device,
+    ):
+        finished: queue.SimpleQueue[CallFinished] = queue.SimpleQueue()
+        port.go_deaf()
+        sent = device.stats().tx_frames
+        device.post(Method.TAKE_PHOTO, None, finished.put, timeout_s=PATIENCE_S)
+        while device.stats().tx_frames == sent:
+            threading.Event().wait(0.005)
+        port.unplug()
+        assert isinstance(finished.get(timeout=PATIENCE_S).error, OutcomeUnknown)
+
+
+def test_text_beside_the_frames_reaches_the_subscriber(tmp_path: Path) -> None:
+    with (
+        frame_behind_pty(tmp_path, Peripherals()) as port,
+        Device.open(str(port.path), timeout_s=PATIENCE_S) as device,
+    ):
+        watch = Watch(device)
+        port.say(b"\0Guru Meditation \x1b[31mError\r\n\0")
+        text = watch.until(lambda e: isinstance(e, ConsoleText))[-1]
+        assert text == ConsoleText("Guru Meditation Error\n")
+
+
+# ---- ports that are no frame
+@pytest.mark.parametrize(
+    ("says", "error", "message"),
+    [
+        (b"", DeviceNotFound, "Nothing answers on"),
+        (b"\r\nERROR\r\n", RemoteProtocolError, "no lorgnette frame .*ERROR"),
+        (b"\xf8\x00\x81\xff", RemoteProtocolError, "no lorgnette frame"),
+    ],
+)
+def test_a_wrong_port_does_not_hang(tmp_path: Path, says: bytes, error: type[BridgeError], message: str) -> None:
+    with PtyPort(tmp_path, Stranger(says)) as port, pytest.raises(error, match=message) as caught:
+        Device.open(str(port.path), timeout_s=0.3)
+    assert caught.value.remedy
+
+
+def test_a_port_that_goes_during_the_handshake(tmp_path: Path) -> None:
+    with PtyPort(tmp_path, Stranger()) as port:
+        threading.Timer(0.1, port.unplug).start()
+        with pytest.raises(DeviceLost):
+            Device.open(str(port.path), timeout_s=PATIENCE_S)
+
+
+# ---- signals
+def test_ctrl_c_stops_the_capture_before_the_program_ends(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import threading
+        from lorgnette.firmware_bridge.device import Device
+        from lorgnette.firmware_bridge.messages import CaptureStartArgs, Method
+        from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
+        parts = Peripherals()
+        try:
+            with Device.open("sim://", peripherals=parts) as device:
+                device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+                print("capturing", parts.microphone.on, flush=True)
+                threading.Event().wait(60)
+        except KeyboardInterrupt:
+            print("capturing", parts.microphone.on, flush=True)
+        """
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "capturing True\n"
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=PATIENCE_S)
+    assert out == "capturing False\n"
+    assert child.returncode == 0
