@@ -105,9 +105,10 @@ class ChatEngine:
             try:
                 if response.status_code != 200:
                     raise self._refused(response, bool(extras))
-                yield from self._pieces(response.iter_bytes(), response.headers.get("content-type", ""))
+                received = response.iter_bytes()
+                yield from self._pieces(received, response.headers.get("content-type", ""))
                 finished = True
-                connection.drain(response)
+                connection.drain(received)
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
@@ -285,14 +286,14 @@ class _Connection:
             self.interrupted = True
             self._shut_down()
 
-    def drain(self, response: Any) -> None:
+    def drain(self, rest: Iterator[bytes]) -> None:
         """Read what follows a complete reply, so that the connection can serve the next one: no new TLS handshake."""
         import httpx
 
         timer = threading.Timer(_DRAIN_S, self.interrupt)  # a server that keeps it open costs the connection, no more
         timer.start()
         try:
-            for _ in response.iter_bytes():
+            for _ in rest:
                 pass
         except (httpx.HTTPError, httpx.StreamError):
             self.interrupt()

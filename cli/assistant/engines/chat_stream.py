@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 MAX_LINE_BYTES = 1 << 20
+_MAX_EVENT_LINES = 32  # servers send one; each more is one more attempt to parse them all
 _SILENT_TAGS = ("think", "thinking", "tool_call")  # what stands between such tags is not for the wearer
 
 
@@ -34,7 +35,7 @@ class ChatStream:
         self.progressed = False
         self._streamed = streamed
         self._bytes = bytearray()
-        self._data = ""  # of an event whose JSON is not complete yet
+        self._data: list[str] = []  # lines of an event whose JSON is not complete yet
         self._filter = SilentTags()
 
     def feed(self, data: bytes) -> list[str]:
@@ -65,28 +66,27 @@ class ChatStream:
         field, _, value = line.partition(":")
         if field != "data" or self.done:
             if not line:
-                self._data = ""  # an event's end; whatever it was, it was no JSON
+                self._data.clear()  # an event's end; whatever it was, it was no JSON
             return ""
         self.progressed = True
         value = value.removeprefix(" ")
         if value.strip() == "[DONE]":
             self.done = True
             return ""
-        # Parsed line by line, for servers that leave out the empty line; an event of several lines is joined.
-        self._data = f"{self._data}\n{value}" if self._data else value
-        try:
-            event = json.loads(self._data)
-        except ValueError:
-            if len(self._data) > MAX_LINE_BYTES:
-                raise ServerSaid("an event without end") from None
+        # Parsed line by line, for servers that leave out the empty line between events.
+        self._data.append(value)
+        event = _parsed("\n".join(self._data)) or _parsed(value)
+        if event is None:
+            if len(self._data) == _MAX_EVENT_LINES:
+                raise ServerSaid("an event without end")
             return ""
-        self._data = ""
+        self._data.clear()
         return self._event(event)
 
     def _whole(self) -> str:
         try:
             event = json.loads(self._bytes)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ServerSaid("an answer that is no JSON") from None
         text = self._event(event)
         self.done = True
@@ -107,6 +107,13 @@ class ChatStream:
         delta = choice.get("delta") or choice.get("message")
         content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
         return self._filter.feed("".join(_texts(content)))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _texts(content: Any) -> Iterator[str]:
