@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.support.frame_builds import (
     POSIX,
     SANITIZER_ENV,

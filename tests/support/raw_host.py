@@ -1,6 +1,6 @@
 """A host without a policy of its own: it packs frames and takes them apart, and the test decides the rest.
 
-It shares `messages.py` with the product's Link and nothing else, so that a mistake in Link cannot hide one in the frame.
+It shares `messages.py` with the product's Link and nothing else: a mistake in Link must not hide one in the frame.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cobs import cobs
+from cobs import cobs  # type: ignore[import-untyped]
 
 from lorgnette.firmware_bridge import messages as m
 from lorgnette.firmware_bridge.simulator import NEVER, SteppedFrame

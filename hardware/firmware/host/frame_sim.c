@@ -90,6 +90,7 @@ static void set_time(frame_sim_t *sim, uint64_t now_us)
     else frame_app_on_photo(&sim->app, NULL, 0u, (uint8_t)-n);
 }
 
+/* At the end of a block: what was heard in it, and what is played in the next one. */
 static void pass_block(frame_sim_t *sim)
 {
     int16_t pcm[BLOCK_SAMPLES];
@@ -97,11 +98,13 @@ static void pass_block(frame_sim_t *sim)
         sim->hal.mic_read(sim->hal.ctx, sample_now(sim), pcm, BLOCK_SAMPLES);
         frame_app_on_mic(&sim->app, pcm, BLOCK_SAMPLES);
     }
+    frame_app_samples_passed(&sim->app, BLOCK_SAMPLES);
+    set_time(sim, sim->block_us);
     if (sim->speaker_on) {
         frame_app_speaker_pull(&sim->app, pcm, BLOCK_SAMPLES);
         sim->hal.speaker_write(sim->hal.ctx, sample_now(sim), pcm, BLOCK_SAMPLES);
     }
-    frame_app_samples_passed(&sim->app, BLOCK_SAMPLES);
+    sim->block_us += BLOCK_US;
 }
 
 /* ---- the simulated frame ---- */
@@ -159,10 +162,8 @@ uint32_t frame_sim_step(frame_sim_t *sim, uint64_t now_us, uint8_t button, const
     }
     /* What the frame would have said meanwhile lies in `out`, as it would in the buffers of a serial port. */
     while (sim->block_us <= now_us) {
-        set_time(sim, sim->block_us);
         pass_block(sim);
         made += frame_app_transmit(&sim->app, out + made, cap - made);
-        sim->block_us += BLOCK_US;
     }
     set_time(sim, now_us);
     frame_app_on_button_level(&sim->app, button != 0u);

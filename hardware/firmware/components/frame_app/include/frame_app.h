@@ -9,7 +9,9 @@
  *
  * The rhythm of that task:
  *   frame_app_tick(now)                     at frame_app_next_us() at the latest, and before the calls below
- *   frame_app_on_mic, _speaker_pull         for each block of samples, then frame_app_samples_passed
+ *   frame_app_on_mic                        with each block of samples, when it is complete
+ *   frame_app_samples_passed                then, or when a block's time has passed without a microphone
+ *   frame_app_speaker_pull                  then, for the block that is played next
  *   frame_app_receive                       whenever octets came
  *   frame_app_transmit                      after any of these, until it returns less than it had room for */
 #ifndef FRAME_APP_H
