@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -130,6 +131,7 @@ cli = Root(
     name="lorgnette",
     help="A voice assistant for smart glasses that you can build.",
     examples=EXAMPLES,
+    epilog='Shell completion: eval "$(_LORGNETTE_COMPLETE=bash_source lorgnette)", or zsh_source, fish_source.',
     params=[
         click.Option(
             ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
@@ -143,6 +145,7 @@ def _run(root: click.Group, args: list[str]) -> int:
     if sys.stdout is None:
         # The next file that this process opens would become descriptor 1, and whoever prints would write into it.
         return _say(OutputClosed())
+    previous_hook, threading.excepthook = threading.excepthook, _thread_failed
     try:
         with interruptible():
             try:
@@ -161,8 +164,15 @@ def _run(root: click.Group, args: list[str]) -> int:
     except Exception as error:
         return _say(explain(error) or _bug(error), error)
     finally:
+        threading.excepthook = previous_hook
         DIAGNOSTICS.reset()
     return ExitCode.OK
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """A bug on another thread is told like one on this; the program goes on with what is left."""
+    if isinstance(failed.exc_value, Exception):
+        _say(explain(failed.exc_value) or _bug(failed.exc_value), failed.exc_value)
 
 
 def _misused(error: click.ClickException) -> int:

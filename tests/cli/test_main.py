@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -220,6 +221,21 @@ def test_without_a_log_file_the_traceback_goes_to_the_users_folder() -> None:
     named = Path(result.stderr.strip().split()[-1])
     assert named.name == "crash.log"
     assert "ZeroDivisionError" in named.read_text(encoding="utf-8")
+
+
+def test_a_bug_on_another_thread_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def threaded() -> None:
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(main.Root, "get_command", lambda self, ctx, name: threaded)
+    hook = threading.excepthook
+    result = invoke("config")
+    assert_one_sentence(result.stderr)
+    assert "ZeroDivisionError" in result.stderr
+    assert threading.excepthook is hook
 
 
 @pytest.mark.usefixtures("broken_command")
