@@ -240,6 +240,8 @@ def test_speech_under_way_when_the_frame_goes_is_transcribed_and_kept() -> None:
 def test_a_frame_that_comes_back_is_asked_for_its_microphone_and_heard_from_any_sample_on() -> None:
     bench = Bench()
     bench.hear("." * 100)
+    bench.ask("x", Intent("GetTime"))
+    bench.speak_out()  # the guard ends at a sample that the frame will not reach again for two seconds
     bench.send(FrameLost("gone"))
     assert bench.hear("####.....") == []
     assert StartCapture() in bench.send(FrameBack())
@@ -273,6 +275,16 @@ def test_lost_frames_are_counted_and_read_as_silence() -> None:
     assert isinstance(transcribe, Transcribe)
     assert transcribe.pcm == SPEECH * 4 + SILENCE * 2 + SPEECH + SILENCE * 5
     assert bench.pipeline.dropped_frames == 3
+
+
+def test_speech_behind_a_hole_that_ended_an_utterance_is_not_listened_to() -> None:
+    bench = Bench(
+        PipelineSettings(endpointing=EndpointingSettings(min_speech_ms=20, trailing_silence_ms=40, pre_roll_ms=0))
+    )
+    bench.hear("##     #")  # the last frame both ends one utterance and begins another
+    assert [type(effect) for effect in bench.effects[2:]] == [Notify, Notify, Transcribe]
+    assert bench.notices(SpeechStarted) == [SpeechStarted(0)]
+    assert bench.send(StopRequested())[-1] == StopCapture()
 
 
 def test_speech_whose_sound_stops_coming_is_taken_as_finished() -> None:

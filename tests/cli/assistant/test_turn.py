@@ -332,6 +332,17 @@ def test_link_is_never_negative() -> None:
     assert bench.finished().stages_ms["total"] == 100
 
 
+def test_a_reply_that_ran_dry_began_when_it_first_began() -> None:
+    bench = Bench().at(SPEAKING)
+    bench.send(SpeechMade(1, AUDIO), after_s=0.1)
+    bench.send(PlaybackBegan(1, 26_400, 5))
+    bench.send(SpeechMade(1, AUDIO, last=True), after_s=3)
+    bench.send(PlaybackBegan(1, 90_000, 6))
+    bench.send(PlaybackFinished(1, 3200))
+    assert (bench.finished().reply_start_sample, bench.finished().reply_speaker_sample) == (26_400, 5)
+    assert bench.finished().stages_ms["total"] == 1000
+
+
 def test_a_text_turn_is_measured_from_its_text() -> None:
     bench = Bench()
     bench.send(TextEntered("what time is it"))
@@ -478,9 +489,9 @@ def test_a_model_that_does_not_end_is_cut_off() -> None:
         "says Two.",
         "synthesize Two.",
     ]
-    assert bench.send(ReplyText(1, "Five. ", last=True)) == []
+    assert bench.send(ReplyText(1, "Five. ")) == []
     assert bench.send(EngineFailed(1, EngineError("llm", "late"))) == []
-    bench.speak_out()
+    bench.speak_out()  # the end of the text is not waited for
     assert (bench.finished().outcome, bench.finished().reply) == ("answered", "One. Two.")
 
 
@@ -497,6 +508,15 @@ def test_a_tap_silences_a_reply_and_keeps_what_was_heard_of_it() -> None:
     assert bench.finished().reply_samples == 1600 + PAUSE_SAMPLES + 100
     assert bench.conversation.messages("x")[2].text == "One. Two."
     assert bench.send(PlaybackFinished(1, 4100, "flushed")) == []
+
+
+def test_a_tap_without_a_sample_is_as_late_as_the_newest_sound() -> None:
+    bench = Bench().at(SPEAKING)
+    bench.send(SpeechMade(1, AUDIO, last=True))
+    bench.send(PlaybackBegan(1, 50_000, 0))
+    bench.machine.mic_sample = 50_320
+    bench.send(ButtonPressed("tap"))
+    assert bench.finished().reply_samples == 320
 
 
 def test_a_tap_before_any_sound_leaves_no_reply() -> None:
@@ -609,6 +629,13 @@ def test_timers_and_texts_wait_for_the_end_of_a_turn_in_their_order() -> None:
     bench.send(Understood(3, Intent("GetTime")))
     bench.speak_out()
     assert bench.finished().heard == "what time is it"
+    assert bench.machine.idle
+
+
+def test_what_waits_is_dropped_when_the_session_is_stopped() -> None:
+    bench = Bench().at(SPEAKING)
+    bench.send(TimerDue("tea", 60))
+    assert bench.send(StopRequested()) == ["cancel all", "finished interrupted", "[listening]"]
     assert bench.machine.idle
 
 
