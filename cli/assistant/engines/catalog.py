@@ -154,8 +154,8 @@ def is_present(model: Model) -> bool:
     return all(path.is_file() for path in local_paths(model))
 
 
-def find_model(name: str) -> Model:
-    """The model of that name. Raises EngineError with the nearest name."""
+def find_model(name: str, stage: str = "stt") -> Model:
+    """The model of that name. Raises EngineError with the nearest name; `stage` is the engine that wanted it."""
     if name in MODELS:
         return MODELS[name]
     from difflib import get_close_matches

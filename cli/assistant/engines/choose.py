@@ -216,7 +216,7 @@ def _piper_path(wanted: str, language: str, *, required: bool) -> Path | None:
     if "/" not in wanted and "\\" not in wanted and placed.is_file():
         return placed
     if required or (wanted.count("-") == 2 and "_" in wanted):  # en_US-lessac-medium; espeak has no such names
-        model = find_model(wanted)
+        model = find_model(wanted, "tts")
         raise EngineError("tts", f"the Piper voice {wanted} is not downloaded", f"lorgnette models pull {model.name}")
     return None
 

@@ -21,7 +21,6 @@ MIRROR_VARIABLE = "LORGNETTE_MODELS_URL"
 PART_SUFFIX = ".part"
 _TRIES = 4  # each goes on where the last one broke, and only if that had brought something
 _CONNECT_S, _READ_S = 10.0, 30.0
-_PIECE_BYTES = 1 << 18
 _SPARE_DISK_BYTES = 64 << 20  # left to everybody else
 _MAX_BYTES = 8 << 30  # for a server that does not say how much it will send
 
@@ -141,7 +140,7 @@ def _receive(client: Any, url: str, file: RemoteFile, part: Path, progress: Prog
         total = total or file.size_bytes
         _check_space(part.parent, total - have)
         with part.open("ab" if have else "wb") as out:
-            for data in response.iter_bytes(_PIECE_BYTES):
+            for data in response.iter_bytes():
                 have += len(data)
                 if have > (total or _MAX_BYTES):
                     raise DownloadError("integrity", f"{urlsplit(url).netloc} sends more than {file.name} has")
