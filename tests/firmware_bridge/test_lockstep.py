@@ -48,6 +48,7 @@ from lorgnette.firmware_bridge.messages import (
     SetVolumeResult,
     Underrun,
 )
+from lorgnette.firmware_bridge.rpc import MAX_ARGS_BYTES
 from lorgnette.firmware_bridge.sim_transport import Steppable
 from lorgnette.firmware_bridge.simulator.core import SimulatedFrame
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
@@ -101,6 +102,14 @@ def test_requests_are_read_back(device: LockstepDevice) -> None:
 def test_a_bad_argument_is_refused(device: LockstepDevice) -> None:
     with pytest.raises(RequestRefused, match='refused the arguments of "set volume"'):
         device.request(Method.SET_VOLUME, SetVolumeArgs(101))
+
+
+def test_the_longest_call_is_heard(device: LockstepDevice) -> None:
+    class Long(SetVolumeArgs):
+        def pack(self) -> bytes:
+            return b"\x2a".ljust(MAX_ARGS_BYTES, b"\x55")  # a later version's fields behind ours are ignored
+
+    assert device.request(Method.SET_VOLUME, Long(42)) == SetVolumeResult(42, 0)
 
 
 def test_a_thousand_requests_keep_flowing(device: LockstepDevice) -> None:

@@ -1,0 +1,317 @@
+"""Ports that cannot be opened, or that behave badly: each gives one sentence and a command that helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import serial
+
+from lorgnette.firmware_bridge import port_errors, transport
+from lorgnette.firmware_bridge.errors import (
+    DeviceBusy,
+    DeviceLost,
+    DeviceNotFound,
+    DevicePermission,
+    SimulatorUnavailable,
+    TransportError,
+)
+from lorgnette.firmware_bridge.port_errors import open_error, process_holding
+from lorgnette.firmware_bridge.sim_transport import SimTransport
+from lorgnette.firmware_bridge.simulator import core
+from lorgnette.firmware_bridge.socket_transport import SocketTransport
+from lorgnette.firmware_bridge.transport import SerialPort, SerialTransport, open_transport
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs pseudo terminals")
+
+HOLD = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def terminal() -> tuple[int, str]:
+    master, slave = os.openpty()
+    return master, os.ttyname(slave)
+
+
+# ---- opening
+def test_a_missing_port_names_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "list_serial_ports", lambda: [SerialPort("/dev/ttyS9", "", None, None, "")])
+    with pytest.raises(DeviceNotFound, match=r"There is no port /dev/ttyNOPE\. There is /dev/ttyS9\.") as caught:
+        open_transport("/dev/ttyNOPE")
+    assert "lorgnette devices" in caught.value.remedy
+    assert "sim://" in caught.value.remedy
+
+
+def test_a_missing_port_on_a_machine_without_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "list_serial_ports", list)
+    with pytest.raises(DeviceNotFound, match=r"There is no serial port at all\."):
+        open_transport("COM77" if os.name == "nt" else "/dev/ttyNOPE")
+
+
+def test_brltty_is_named_when_it_may_have_taken_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port_errors, "_running", lambda name: name == "brltty")
+    with pytest.raises(DeviceNotFound, match="brltty") as caught:
+        open_transport("/dev/ttyNOPE")
+    assert "sudo apt remove brltty" in caught.value.remedy
+
+
+@posix
+def test_a_file_is_no_serial_port(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"hello")
+    with pytest.raises(DeviceNotFound, match="cannot be used as a serial port"):
+        open_transport(str(file))
+    assert file.read_bytes() == b"hello"
+
+
+@posix
+def test_a_port_that_another_program_holds_is_named_with_it(terminal: tuple[int, str]) -> None:
+    _, name = terminal
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(DeviceBusy, match=f"process {holder.pid}. holds {name}") as caught:
+            open_transport(name)
+        assert caught.value.remedy == f"Close that program, or end it: kill {holder.pid}"
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+@posix
+def test_a_port_that_we_hold_ourselves_is_busy(terminal: tuple[int, str]) -> None:
+    _, name = terminal
+    first = open_transport(name)
+    with pytest.raises(DeviceBusy, match="Another program holds"):
+        open_transport(name)
+    first.close()
+    open_transport(name).close()
+
+
+@pytest.mark.parametrize(("program", "remedy"), [("ModemManager", "systemctl stop ModemManager"), ("brltty", "apt")])
+def test_the_usual_culprits_have_their_own_remedy(program: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port_errors, "process_holding", lambda port: (program, 42))
+    error = open_error("/dev/ttyACM0", OSError(errno.EBUSY, "busy"))
+    assert str(error) == f"{program} (process 42) holds /dev/ttyACM0."
+    assert remedy in error.remedy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="groups of device files are Linux's way")
+def test_a_forbidden_port_names_the_group() -> None:
+    error = open_error("/dev/ttyACM0", serial.SerialException(errno.EACCES, "Permission denied"))
+    assert type(error) is DevicePermission
+    assert "dialout" in str(error)
+    assert "sudo usermod -aG dialout $USER" in error.remedy
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENXIO, errno.ENODEV])
+def test_what_counts_as_missing(number: int) -> None:
+    assert isinstance(open_error("/dev/x", OSError(number, "x")), DeviceNotFound)
+
+
+def test_nobody_holds_a_file_that_is_not_there() -> None:
+    assert process_holding("/dev/ttyNOPE") is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://x", "socket:///", "socket://host", "socket://host:99999", "socket://[", "x://"]
+)
+def test_a_malformed_address(url: str) -> None:
+    with pytest.raises(DeviceNotFound) as caught:
+        open_transport(url)
+    assert "socket://host:port" in caught.value.remedy
+
+
+def test_a_socket_that_nobody_serves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+    with pytest.raises(DeviceNotFound, match="connection refused"):
+        open_transport(f"socket://127.0.0.1:{number}")
+
+
+def test_a_simulator_without_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "CORE_MISSING", True)
+    with pytest.raises(SimulatorUnavailable):
+        open_transport("sim://")
+
+
+def test_a_simulator_with_an_unknown_option() -> None:
+    with pytest.raises(TransportError, match="micc"):
+        open_transport("sim://?micc=file:x")
+
+
+# ---- lines of a serial port
+class Lines(serial.Serial):
+    """pyserial's own port; its modem lines, which a pty has not, are written down instead of driven."""
+
+    log: list[tuple[str, bool]] = []  # noqa: RUF012 - one log for one test, cleared by it
+
+    def open(self) -> None:
+        self.log.append(("open", bool(self.exclusive)))
+        super().open()
+
+    def _update_dtr_state(self) -> None:
+        self.log.append(("dtr", self._dtr_state))  # type: ignore[attr-defined]
+
+    def _update_rts_state(self) -> None:
+        self.log.append(("rts", self._rts_state))  # type: ignore[attr-defined]
+
+
+@posix
+def test_the_lines_never_make_the_pattern_of_a_reset(
+    terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial, "Serial", Lines)
+    Lines.log.clear()
+    port = SerialTransport(terminal[1], 115_200)
+    assert Lines.log == [("open", True), ("dtr", True), ("rts", True)], "exclusive, and both lines up at once"
+    port.close()
+    assert Lines.log[3:] == [("rts", False), ("dtr", False)]
+
+
+# ---- reading and writing
+def transports(kind: str) -> tuple[transport.Transport, int | socket.socket]:
+    """An open transport and the other end of it."""
+    if kind == "serial":
+        master, slave = os.openpty()
+        return SerialTransport(os.ttyname(slave), 921_600), master
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = SocketTransport(f"socket://127.0.0.1:{server.getsockname()[1]}")
+        return client, server.accept()[0]
+
+
+def send(end: int | socket.socket, data: bytes) -> None:
+    if isinstance(end, int):
+        os.write(end, data)
+    else:
+        end.sendall(data)
+
+
+def receive(end: int | socket.socket) -> bytes:
+    return os.read(end, 4096) if isinstance(end, int) else end.recv(4096)
+
+
+def hang_up(end: int | socket.socket) -> None:
+    if isinstance(end, int):
+        os.close(end)
+    else:
+        end.close()
+
+
+kinds = pytest.mark.parametrize("kind", [pytest.param("serial", marks=posix), "socket"])
+
+
+@kinds
+def test_octets_pass_both_ways(kind: str) -> None:
+    port, end = transports(kind)
+    send(end, b"\0\xff\x11\x13hello")  # XON and XOFF among them
+    got = b""
+    while len(got) < 9:
+        got += port.read(10.0)
+    assert got == b"\0\xff\x11\x13hello"
+    port.write(b"\0\x03\x04\r\n")
+    assert receive(end) == b"\0\x03\x04\r\n"
+    assert port.read(0.0) == b""
+    port.close()
+    hang_up(end)
+
+
+@kinds
+def test_wake_ends_a_read_that_waits_and_one_that_comes(kind: str) -> None:
+    port, end = transports(kind)
+    port.wake()
+    assert port.read(1e6) == b""
+    threading.Timer(0.05, port.wake).start()
+    assert port.read(1e6) == b""
+    port.close()
+    port.wake()
+    hang_up(end)
+
+
+@kinds
+def test_a_port_that_goes_is_lost(kind: str) -> None:
+    port, end = transports(kind)
+    hang_up(end)
+    with pytest.raises(DeviceLost, match="went away"):
+        for _ in range(1000):
+            port.read(0.01)
+            port.write(b"x")
+    port.close()
+    port.close()
+    with pytest.raises(DeviceLost):
+        port.read(0.0)
+
+
+@kinds
+def test_a_port_that_takes_nothing_is_lost_in_bounded_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, end = transports(kind)
+    if isinstance(port, SerialTransport):
+        port._port.write_timeout = 0.05  # type: ignore[attr-defined]
+    else:
+        port._socket.settimeout(0.05)  # type: ignore[attr-defined]
+    with pytest.raises(DeviceLost):
+        for _ in range(10_000):
+            port.write(bytes(65_536))
+    port.close()
+    hang_up(end)
+
+
+# ---- the simulated port
+class Recorder:
+    """A frame that writes down when it was stepped, and wants to be stepped every 20 ms."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, bytes]] = []
+        self.closed = False
+
+    def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
+        self.steps.append((now_us, rx))
+        return rx.upper(), now_us - now_us % 20_000 + 20_000
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_late_reader_leaves_out_no_deadline_of_the_frame() -> None:
+    frame, clock = Recorder(), Clock()
+    port = SimTransport(frame, clock=clock)
+    port.read(0.0)
+    clock.now_s += 0.0905
+    port.write(b"hi")
+    assert port.read(0.0) == b"HI"
+    assert [at_us for at_us, _ in frame.steps] == [0, 20_000, 40_000, 60_000, 80_000, 90_500]
+
+
+def test_the_last_octets_arrive_before_the_frame_is_switched_off() -> None:
+    frame = Recorder()
+    port = SimTransport(frame)
+    port.write(b"close")
+    port.close()
+    assert frame.closed
+    assert b"close" in [rx for _, rx in frame.steps]
+    port.close()
+    with pytest.raises(DeviceLost):
+        port.write(b"x")
+    with pytest.raises(DeviceLost):
+        port.read(0.0)
