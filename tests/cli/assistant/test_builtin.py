@@ -102,7 +102,9 @@ def test_an_error_is_told_and_nothing_is_claimed(act: str) -> None:
     assert reply.endswith(": The frame did not answer.")
 
 
-def test_an_unknown_act() -> None:
+def test_an_unknown_act_stays_on_the_host_and_fails_there() -> None:
+    assert HostActs.owns("dance")
+    assert HostActs(Timers()).do("dance", {}, now=0.0) == ({}, "there is no such skill")
     assert act_reply("dance", {}) == "I do not know how to do that: dance."
 
 
