@@ -19,12 +19,10 @@ _CLAUSE_END = re.compile(r"[,;:](?=\s)|\s[-\u2013\u2014](?=\s)")  # hyphen, en d
 
 # Never the end of a sentence: a name or a number follows.
 _TITLES = frozenset(
-    "dr mr mrs ms prof st gen col capt sgt lt rev sen gov pres hon jr sr vs eg ie cf fig approx".split()  # noqa: SIM905
+    "dr mr mrs ms prof st gen col capt sgt lt rev sen gov pres hon jr sr vs eg ie cf fig approx".split()
 )
 # The end of one only when a capital follows.
-_OFTEN_MIDDLE = frozenset(
-    "a.m p.m e.g i.e u.s u.k etc inc ltd co corp dept est min max no vol p pp".split()  # noqa: SIM905
-)
+_OFTEN_MIDDLE = frozenset("a.m p.m e.g i.e u.s u.k etc inc ltd co corp dept est min max no vol p pp".split())
 
 
 def printable(text: str) -> str:
