@@ -153,7 +153,6 @@ class _Library:
         self._pieces: list[bytes] = []
         # ctypes frees a callback that nobody holds, while C still calls it.
         self._callback = _SynthCallback(self._collect)
-        self._lib.espeak_SetSynthCallback(self._callback)
 
     def _list_voices(self) -> dict[str, bytes]:
         """The identifier of each voice, by its own name and by the languages that it speaks best.
@@ -182,8 +181,11 @@ class _Library:
         identifier = self._voices.get(name.lower())
         if identifier is None or self._lib.espeak_SetVoiceByName(identifier + (plus + variant).encode()) != _OK:
             raise _unknown_voice(voice)
+        # Each time: the loaded library is one for the process, and another object of this class may have been there.
+        self._lib.espeak_SetSynthCallback(self._callback)
         self._lib.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
+        self._lib.espeak_SetSynthCallback(self._callback)  # each time: the library has one for the whole process
         self._pieces = []
         encoded = text.encode("utf-8", "replace") + b"\0"
         status = self._lib.espeak_Synth(encoded, len(encoded), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
