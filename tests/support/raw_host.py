@@ -44,7 +44,7 @@ def encode(chan: int, payload: bytes, *, flags: int = 0, seq: int = 1, session: 
     """One frame with its leading and its closing zero."""
     header = bytes((chan, flags)) + seq.to_bytes(2, "little") + session.to_bytes(2, "little")
     raw = header + payload
-    return b"\0" + cobs.encode(raw + zlib.crc32(raw).to_bytes(4, "little")) + b"\0"
+    return b"\0" + bytes(cobs.encode(raw + zlib.crc32(raw).to_bytes(4, "little"))) + b"\0"
 
 
 def payload_of(message: m.Message) -> bytes:

@@ -108,12 +108,13 @@ static void end_stream(frame_speaker_t *s, uint8_t reason, size_t into_block)
 /* ---- samples ---- */
 
 /* Perceived loudness goes roughly with the square of the knob. Returns (percent / 100)^2 in Q15 without a division:
- * 214748 / 2^16 is 3.2768 = 32768 / 100^2. At 100 it is exactly 1, so no product can leave the range of a sample. */
+ * 32768 / 100^2 is 3.2768 = 3 + 290246 / 2^20, rounded right for every percent. At 100 it is exactly 1, so that no
+ * product leaves the range of a sample. */
 static int32_t gain_q15(const frame_speaker_t *s)
 {
     if (s->muted) return 0;
-    const uint32_t percent = s->percent;
-    return (int32_t)((percent * percent * 214748u + 32768u) >> 16);
+    const uint32_t square = (uint32_t)s->percent * s->percent;
+    return (int32_t)(3u * square + ((square * 290246u + (1u << 19)) >> 20));
 }
 
 static void copy_with_gain(const frame_speaker_t *s, int16_t *out, const int16_t *pcm, size_t n)

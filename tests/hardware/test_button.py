@@ -1,0 +1,52 @@
+"""The button: what reaches the host. How gestures are told apart in time is tested in C (host/unit/test_parts.c)."""
+
+from __future__ import annotations
+
+from tests.support.raw_host import MS, RawHost, all_of, one
+
+from lorgnette.firmware_bridge import messages as m
+
+
+def pressed(host: RawHost, *durations_ms: float, gap_ms: float = 120) -> list[m.Button]:
+    for i, duration_ms in enumerate(durations_ms):
+        host.frame.peripherals.button.press(duration_ms, after_ms=gap_ms if i else 0)
+    return [m.Button(event.kind) for event in all_of(host.advance(1500 * MS), m.ButtonEvent)]
+
+
+def test_gestures(host: RawHost) -> None:
+    host.connect()
+    assert pressed(host, 80) == [m.Button.TAP]
+    assert pressed(host, 80, 80) == [m.Button.DOUBLE_TAP]
+    assert pressed(host, 80, 80, gap_ms=400) == [m.Button.TAP, m.Button.TAP]
+    assert pressed(host, 700) == [m.Button.LONG_PRESS]
+    assert pressed(host, 10) == []
+
+
+def test_a_bouncing_contact(host: RawHost) -> None:
+    host.connect()
+    host.frame.peripherals.button.script([(0, True), (1, False), (2, True), (1, False), (3, True), (90, False)])
+    assert [event.kind for event in all_of(host.advance(1000 * MS), m.ButtonEvent)] == [m.Button.TAP]
+
+
+def test_an_event_tells_when_the_press_began(host: RawHost) -> None:
+    host.connect()
+    host.advance(400 * MS)
+    host.frame.peripherals.button.press(80)
+    host.step()  # from here on it is pressed
+    got = host.advance(1000 * MS)
+    assert one(got, m.ButtonEvent).mic_sample == 400 * 16
+    assert got[-1].at_us < 800 * MS  # a tap is known 300 ms after its release
+
+
+def test_a_long_press_is_reported_while_it_lasts(host: RawHost) -> None:
+    host.connect()
+    host.frame.peripherals.button.press(2000)
+    host.step()
+    event = next(r for r in host.advance(1500 * MS) if r.chan == m.Channel.EVENT)
+    assert event.at_us == 600 * MS
+
+
+def test_without_a_session_nobody_hears_of_it(host: RawHost) -> None:
+    assert pressed(host, 80) == []
+    host.connect()
+    assert all_of(host.advance(500 * MS), m.ButtonEvent) == []
