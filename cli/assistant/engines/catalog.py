@@ -162,6 +162,4 @@ def find_model(name: str, stage: str = "stt") -> Model:
 
     close = get_close_matches(name, MODELS, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise EngineError(
-        "models", f"there is no model {name!r} in the catalog", f"{hint}'lorgnette models list' shows all"
-    )
+    raise EngineError(stage, f"there is no model {name!r} in the catalog", f"{hint}'lorgnette models list' shows all")
