@@ -5,7 +5,6 @@ what an intent does. Matching is exact on the normalised text; a single misspelt
 hassil and rapidfuzz are imported on first use.
 """
 
-# ruff: noqa: SIM905 (a list of words reads best as words)
 from __future__ import annotations
 
 import functools

@@ -4,7 +4,6 @@ The sentences of the three purposes (training, choosing thresholds, scoring) are
 written text, or None for speech that must be refused.
 """
 
-# ruff: noqa: SIM905 (a list of words reads best as words)
 from __future__ import annotations
 
 import difflib

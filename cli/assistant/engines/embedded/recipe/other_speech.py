@@ -3,7 +3,6 @@
 Plain data and small patterns; what is listed in `NEAR_MISSES_DEV` and `NEAR_MISSES_TEST` is never trained on.
 """
 
-# ruff: noqa: SIM905 (a list of words reads best as words)
 from __future__ import annotations
 
 import random

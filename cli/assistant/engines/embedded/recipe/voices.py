@@ -3,7 +3,6 @@
 Needs the programs `espeak-ng` and `flite`. No recording is used anywhere in training.
 """
 
-# ruff: noqa: SIM905 (a list of words reads best as words)
 from __future__ import annotations
 
 import os
