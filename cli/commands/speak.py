@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ MAX_TEXT_CHARS = 100_000
 PAUSE_MS = 150  # between sentences, as in a reply
 # The frame says when playback ended; this is how much later than the audio's own length that may be.
 PLAYBACK_GRACE_S = 5.0
+MAKER_PATIENCE_S = 2.0  # a voice that is told to stop ends within one of its pieces
 
 
 @click.command(
@@ -56,17 +59,16 @@ def speak(text: str, out: Path | None, voice: str | None, port: str | None, baud
     sentences = [spoken for sentence in split_sentences(_text(text)) if (spoken := speakable(sentence))]
     if not sentences:
         raise click.UsageError("There is nothing to say in this text.")
-    audio = _audio(choose.text_to_speech(settings), sentences)
+    tts = choose.text_to_speech(settings)
     if out is not None:
-        _to_file(out, b"".join(audio))
+        with closing(made_aside(_audio(tts, sentences))) as audio:
+            _to_file(out, b"".join(audio))
         return
-    from ..ports import open_frame
+    from ..glasses.ports import open_frame
 
     device, _ = open_frame(settings, timeout_s)
-    try:
+    with device, closing(made_aside(_audio(tts, sentences))) as audio:
         _to_frame(device, audio)
-    finally:
-        device.close()
 
 
 def _text(text: str) -> str:
@@ -74,6 +76,38 @@ def _text(text: str) -> str:
     if len(text) > MAX_TEXT_CHARS:
         raise click.UsageError(f"The text is longer than {MAX_TEXT_CHARS} characters.")
     return text
+
+
+def made_aside(audio: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """Take the pieces of `audio` on a thread of its own, and yield them here; closing it ends the thread.
+
+    Ctrl-C reaches the main thread only, and there it would be lost: an exception cannot leave a callback through a C
+    library, and a voice is one.
+    """
+    pieces: queue.Queue[bytes | BaseException | None] = queue.Queue()
+    stop = threading.Event()
+
+    def make() -> None:
+        end: BaseException | None = None
+        try:
+            for piece in audio:
+                if stop.is_set():
+                    break
+                pieces.put(piece)
+        except BaseException as error:
+            end = error
+        pieces.put(end)
+
+    thread = threading.Thread(target=make, name="voice", daemon=True)
+    thread.start()
+    try:
+        while isinstance(piece := pieces.get(), bytes):
+            yield piece
+        if piece is not None:
+            raise piece
+    finally:
+        stop.set()
+        thread.join(MAKER_PATIENCE_S)
 
 
 def _audio(tts: TextToSpeech, sentences: list[str]) -> Iterator[bytes]:
