@@ -19,5 +19,6 @@ void test_credit(void);
 void test_rpc_and_queues(void);
 void test_link(void);
 void test_parts(void);
+void test_drivers(void);
 
 #endif

@@ -45,6 +45,7 @@ int program_main(void)
     test_rpc_and_queues();
     test_link();
     test_parts();
+    test_drivers();
     say_number(checks);
     say(" checks, ");
     say_number(failures);
