@@ -33,7 +33,7 @@ from ..text import printable
 
 if TYPE_CHECKING:
     from ..assistant.world import WorldEffect
-    from ..glasses import Glasses
+    from ..glasses.world import Glasses
 
 STDIN = "-"
 MAX_TEXT_CHARS = 20_000
@@ -69,8 +69,8 @@ def ask(
     """
     loaded = load({"port": port, "baud": baud})
     words = _words(text)
-    from ..glasses import Glasses
-    from ..ports import open_frame
+    from ..glasses.ports import open_frame
+    from ..glasses.world import Glasses
 
     def connect() -> Glasses:
         return Glasses(open_frame(loaded.settings, timeout_s)[0], on_photo=_photo_keeper(out))

@@ -15,7 +15,7 @@ from ..options import Command, diagnostics_options, json_option, offline_option
 
 if TYPE_CHECKING:
     from ..assistant.events import Notice
-    from ..demo_session import DemoResult, LineOutcome
+    from ..demo.session import DemoResult, LineOutcome
 
 DEFAULT_FOLDER = Path("lorgnette-demo")
 
@@ -47,7 +47,7 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
     Fails when a line was misheard, an act was not done on the frame, or a reply was not played.
     """
     from ..console import Console
-    from ..demo_session import run_demo
+    from ..demo.session import run_demo
     from ..keeper import Keeper
 
     settings = load().settings
@@ -120,7 +120,7 @@ def write_folder(out: Path, result: DemoResult) -> None:
 def as_object(result: DemoResult, out: Path) -> dict[str, Any]:
     """What `--json` prints."""
     from ..console import engine_record
-    from ..demo_session import SCHEMA
+    from ..demo.session import SCHEMA
 
     rows = [(outcome, line_object(outcome)) for outcome in result.outcomes]
     return {
@@ -142,7 +142,7 @@ def as_object(result: DemoResult, out: Path) -> dict[str, Any]:
 
 def line_object(outcome: LineOutcome) -> dict[str, Any]:
     """One line of the script: what was said, and everything that came of it."""
-    from ..demo_session import state_facts
+    from ..demo.session import state_facts
 
     turn = outcome.turn
     act = turn.act if turn else None

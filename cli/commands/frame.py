@@ -103,7 +103,7 @@ def volume(change: str | None, port: str | None, baud: int | None, timeout_s: fl
 @contextmanager
 def opened(port: str | None, baud: int | None, timeout_s: float) -> Iterator[Device]:
     """The frame that is meant, open; on Ctrl-C it is told that the session was interrupted."""
-    from ..ports import open_frame
+    from ..glasses.ports import open_frame
 
     with open_frame(load({"port": port, "baud": baud}).settings, timeout_s)[0] as device:
         yield device
@@ -153,7 +153,7 @@ def _percent(change: str | None) -> int | None:
 
 def _change_volume(device: Device, change: str | None, percent: int | None) -> None:
     from ...firmware_bridge.messages import Method, SetMuteArgs, SetVolumeArgs
-    from ..glasses import VOLUME_STEP_PERCENT
+    from ..glasses.world import VOLUME_STEP_PERCENT
 
     if change in ("mute", "unmute"):
         device.request(Method.SET_MUTE, SetMuteArgs(int(change == "mute")))

@@ -44,7 +44,7 @@ def check_core(settings: Settings) -> Check:
 def frame_checks(settings: Settings, timeout_s: float) -> Iterator[Check]:
     """Port, permission, handshake, and each part of the frame."""
     from ...firmware_bridge.errors import BridgeError
-    from ..ports import open_frame, port_of
+    from ..glasses.ports import open_frame, port_of
 
     wanted = bool(settings.port or settings.remembered.serial_number)
     try:

@@ -17,14 +17,13 @@ from ..exit_codes import ExitCode
 from ..options import (
     Command,
     diagnostics_options,
-    json_option,
     model_option,
     offline_option,
     port_option,
 )
 
 if TYPE_CHECKING:
-    from ..routes import CameraRoute, MicrophoneRoute, Post, SpeakerRoute
+    from ..glasses.routes import CameraRoute, MicrophoneRoute, Post, SpeakerRoute
     from ..settings import Settings
 
 FRAME, HOST = "frame", "host"
@@ -52,7 +51,7 @@ ABSENCE_S = 10.0
     help="Keep transcript, sound and photos in DIR. Without it nothing is kept.",
 )
 @model_option("Speech model: auto, embedded, a Whisper size or a checkpoint file.")
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON on standard output.")
 @offline_option
 @diagnostics_options
 def run(
@@ -88,19 +87,20 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     from ..assistant.driver import LiveDriver
     from ..assistant.pipeline import Pipeline
     from ..console import Console
-    from ..glasses import Glasses
+    from ..glasses.ports import open_frame
+    from ..glasses.world import Glasses
     from ..hooks import HookRunner
     from ..keeper import Keeper
-    from ..ports import open_frame
     from ..wiring import build_engines, pipeline_settings
 
     microphone, speaker, camera = routes_of(settings)
+    console = Console(as_json, DIAGNOSTICS.verbosity)
+    console.note("loading the engines")
     engines = build_engines(settings, offline=offline)
     device = peripherals = None
     # A frame is opened unless nothing needs one: both ends of the talk are the host's and no port was named.
     if microphone is None or speaker is None or settings.port:
         device, peripherals = open_frame(settings, timeout_s)
-    console = Console(as_json, DIAGNOSTICS.verbosity)
     keeper = Keeper(out)
     hooks = HookRunner(settings.hooks, console.problem)
     glasses = Glasses(
@@ -171,9 +171,9 @@ def routes_of(
         EngineError: the host has no usable sound card, or no voice for text.
         OSError: a file cannot be read or written.
     """
-    from .. import routes
     from ..assistant.audio import read_audio
-    from ..ports import TEXT, spoken
+    from ..glasses import routes
+    from ..glasses.ports import TEXT, spoken
 
     audio = settings.audio
     microphone: MicrophoneRoute | None = None

@@ -306,7 +306,7 @@ def _test(chosen: dict[str, Value], now: Settings, offline: bool) -> None:
 
 def _tests(settings: Settings, offline: bool) -> Iterator[Check]:
     from ...firmware_bridge.errors import BridgeError
-    from ..ports import open_frame
+    from ..glasses.ports import open_frame
 
     yield from engine_checks(settings, offline=offline)
     if not settings.port and not settings.remembered.serial_number:

@@ -14,8 +14,8 @@ from lorgnette.cli.assistant.events import ActFinished, Notice, Problem, ReplySp
 from lorgnette.cli.assistant.pipeline import Pipeline, PipelineSettings
 from lorgnette.cli.assistant.virtual import VirtualDriver
 from lorgnette.cli.assistant.world import Engines
-from lorgnette.cli.demo_script import SCRIPT, Line, room_noise, utterance
-from lorgnette.cli.glasses import VirtualGlasses
+from lorgnette.cli.demo.script import SCRIPT, Line, room_noise, utterance
+from lorgnette.cli.glasses.virtual import VirtualGlasses
 from lorgnette.cli.settings import Settings
 from lorgnette.cli.wiring import build_engines
 from lorgnette.firmware_bridge.lockstep import LockstepDevice

@@ -14,7 +14,7 @@ from lorgnette.cli.assistant.events import Intent, Notice, StateChanged, TurnFin
 from lorgnette.cli.assistant.pipeline import Pipeline, PipelineSettings
 from lorgnette.cli.assistant.virtual import EngineCosts, VirtualDriver
 from lorgnette.cli.assistant.world import Engines
-from lorgnette.cli.virtual_glasses import VirtualGlasses
+from lorgnette.cli.glasses.virtual import VirtualGlasses
 from lorgnette.firmware_bridge.errors import SimulatorUnavailable
 from lorgnette.firmware_bridge.lockstep import LockstepDevice
 from lorgnette.firmware_bridge.messages import Led

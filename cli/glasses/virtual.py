@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .glasses import FrameDevice, Glasses
+from .world import FrameDevice, Glasses
 
 
 class SteppedDevice(FrameDevice, Protocol):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .settings import Settings
+from ..settings import Settings
 
 if TYPE_CHECKING:
-    from ..firmware_bridge.device import Device
-    from ..firmware_bridge.simulator.peripherals import Peripherals
+    from ...firmware_bridge.device import Device
+    from ...firmware_bridge.simulator.peripherals import Peripherals
 
 SIM = "sim://"
 TEXT = "text:"  # a microphone route: words that a synthetic wearer says
@@ -22,7 +22,7 @@ def port_of(settings: Settings) -> str:
     """
     if settings.port:
         return settings.port
-    from ..firmware_bridge.discovery import find_port
+    from ...firmware_bridge.discovery import find_port
 
     return find_port(settings.remembered.serial_number).device
 
@@ -34,7 +34,7 @@ def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peri
         BridgeError: no frame could be opened.
         EngineError: `sim://?mic=text:` finds no voice.
     """
-    from ..firmware_bridge.device import Device
+    from ...firmware_bridge.device import Device
 
     port = port_of(settings)
     peripherals = simulated_peripherals(port) if port.startswith(SIM) else None
@@ -45,8 +45,8 @@ def simulated_peripherals(port: str) -> Peripherals:
     """What the simulated frame of `port` is fed with; `mic=text:WORDS` is spoken by an espeak-ng voice."""
     from urllib.parse import parse_qs, urlsplit
 
-    from ..firmware_bridge.simulator.microphone import ScriptedMicrophone
-    from ..firmware_bridge.simulator.url import parse_sim_url
+    from ...firmware_bridge.simulator.microphone import ScriptedMicrophone
+    from ...firmware_bridge.simulator.url import parse_sim_url
 
     words = parse_qs(urlsplit(port).query).get("mic", [""])[-1]
     if not words.startswith(TEXT):
@@ -56,7 +56,7 @@ def simulated_peripherals(port: str) -> Peripherals:
 
 def spoken(text: str) -> bytes:
     """`text` as a wearer says it, with half a second before it: s16le mono 16 kHz. Raises EngineError."""
-    from .assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
-    from .assistant.engines.espeak_engine import EspeakVoice
+    from ..assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
+    from ..assistant.engines.espeak_engine import EspeakVoice
 
     return bytes(SAMPLE_RATE_HZ // 2 * SAMPLE_BYTES) + b"".join(EspeakVoice("en-us", 150).synthesize(text))

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from .assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame, WavWriter
-from .assistant.engines.protocols import EngineError
-from .assistant.events import Event, MicrophoneEnded, MicrophoneHeard, PlaybackBegan, PlaybackFinished
+from ..assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame, WavWriter
+from ..assistant.engines.protocols import EngineError
+from ..assistant.events import Event, MicrophoneEnded, MicrophoneHeard, PlaybackBegan, PlaybackFinished
 
 Post = Callable[[Event], None]
 FRAME_BYTES = FRAME_SAMPLES * SAMPLE_BYTES

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..firmware_bridge.messages import GetStateResult
-from .assistant.audio import SAMPLE_RATE_HZ
+from ...firmware_bridge.messages import GetStateResult
+from ..assistant.audio import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ def utterance(line: Line) -> bytes:
     """The line's sound: s16le mono 16 kHz at SPEECH_DBFS. Raises EngineError when no voice can be had."""
     import numpy as np
 
-    from .assistant.engines.espeak_engine import EspeakVoice
+    from ..assistant.engines.espeak_engine import EspeakVoice
 
     voice = EspeakVoice(line.voice, line.words_per_minute)
     pause = np.zeros(line.pause_ms * SAMPLE_RATE_HZ // 1000)

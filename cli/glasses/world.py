@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ..firmware_bridge.errors import BridgeError
-from ..firmware_bridge.link_events import (
+from ...firmware_bridge.errors import BridgeError
+from ...firmware_bridge.link_events import (
     AudioReceived,
     CallFinished,
     Connected,
@@ -20,8 +20,8 @@ from ..firmware_bridge.link_events import (
     Disconnected,
     FrameReported,
 )
-from ..firmware_bridge.link_events import Event as LinkEvent
-from ..firmware_bridge.messages import (
+from ...firmware_bridge.link_events import Event as LinkEvent
+from ...firmware_bridge.messages import (
     Button,
     ButtonEvent,
     CaptureStartArgs,
@@ -36,8 +36,8 @@ from ..firmware_bridge.messages import (
     SetVolumeArgs,
     SetVolumeResult,
 )
-from .assistant.audio import SAMPLE_RATE_HZ, AudioFrame
-from .assistant.events import (
+from ..assistant.audio import SAMPLE_RATE_HZ, AudioFrame
+from ..assistant.events import (
     Act,
     ActDone,
     ButtonPressed,
@@ -53,7 +53,7 @@ from .assistant.events import (
     StartCapture,
     StopCapture,
 )
-from .assistant.world import WorldEffect
+from ..assistant.world import WorldEffect
 from .routes import TAIL_S, CameraRoute, MicrophoneRoute, SpeakerRoute
 
 VOLUME_STEP_PERCENT = 10
@@ -276,28 +276,6 @@ class Glasses:
             done({}, f"the picture cannot be read: {error.strerror or error}")
             return
         done({"size_bytes": len(jpeg), **self._on_photo(jpeg)})
-
-
-class VirtualDevice(FrameDevice, Protocol):
-    """What is used of `LockstepDevice`."""
-
-    def advance(self, now_s: float, /) -> None: ...
-    def next_deadline(self) -> float: ...
-
-
-class VirtualGlasses(Glasses):
-    """The same world in virtual time. Takes no host routes: those live in real time."""
-
-    def __init__(self, device: VirtualDevice, **hooks: Any) -> None:
-        super().__init__(device, **hooks)
-        self._virtual = device
-        self._zero_s = device.next_deadline()  # the handshake took time already: the session's zero is now
-
-    def advance(self, now_s: float) -> None:
-        self._virtual.advance(self._zero_s + now_s)
-
-    def next_deadline(self) -> float | None:
-        return self._virtual.next_deadline() - self._zero_s
 
 
 def frame_act(

@@ -13,23 +13,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..firmware_bridge.device import Device
-from ..firmware_bridge.errors import BridgeError
-from ..firmware_bridge.link_events import AudioReceived
-from ..firmware_bridge.link_events import Event as LinkEvent
-from ..firmware_bridge.messages import Channel, GetStateResult, Method
-from ..firmware_bridge.simulator.peripherals import Peripherals
-from .assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, rms_dbfs
-from .assistant.driver import LiveDriver
-from .assistant.engines.protocols import EngineInfo
-from .assistant.events import Notice, StateChanged, TurnFinished
-from .assistant.pipeline import Pipeline
-from .assistant.turn import TurnState
-from .demo_script import BATTERY_PERCENT, SCRIPT, Line, room_noise, utterance
-from .glasses import Glasses
-from .report import WireFrame
-from .settings import Settings
-from .wiring import build_engines, pipeline_settings
+from ...firmware_bridge.device import Device
+from ...firmware_bridge.errors import BridgeError
+from ...firmware_bridge.link_events import AudioReceived
+from ...firmware_bridge.link_events import Event as LinkEvent
+from ...firmware_bridge.messages import Channel, GetStateResult, Method
+from ...firmware_bridge.simulator.peripherals import Peripherals
+from ..assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, rms_dbfs
+from ..assistant.driver import LiveDriver
+from ..assistant.engines.protocols import EngineInfo
+from ..assistant.events import Notice, StateChanged, TurnFinished
+from ..assistant.pipeline import Pipeline
+from ..assistant.turn import TurnState
+from ..glasses.world import Glasses
+from ..report import WireFrame
+from ..settings import Settings
+from ..wiring import build_engines, pipeline_settings
+from .script import BATTERY_PERCENT, SCRIPT, Line, room_noise, utterance
 
 SCHEMA = "lorgnette.demo/1"
 PORT = "sim://"
