@@ -36,7 +36,7 @@ AGAIN_S = 0.01
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-def _interrupt(number: int) -> None:
+def _interrupt(number: signal.Signals) -> None:
     """Let the main thread handle `number`, also while it waits in a system call."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
