@@ -58,11 +58,22 @@ class PipeFrame(SteppedFrame):
         except OSError as error:
             self._complaints.close()
             raise SimulatorUnavailable(f"{argv[0]}: {error.strerror}") from error
-        if self._read(len(GREETING)) != GREETING:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._to, self._from = self._child.stdin, self._child.stdout
+        if self._from.read(len(GREETING)) != GREETING:
+            self._end(kill=True)
             raise SimulatorUnavailable(f"{argv[-1]} is no simulated frame, or one of another version")
         self._write(struct.pack("<II", self.peripherals.seed & 0xFFFF_FFFF, int(self.peripherals.capabilities)))
 
     def _run(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
+        try:
+            return self._step(now_us, button, rx)
+        except BaseException:  # also a failed peripheral: the child waits for an answer that will not come
+            self._end(kill=True)
+            raise
+
+    def _step(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
         self._write(struct.pack("<QBI", now_us, button, len(rx)) + rx)
         while (op := self._read(1)) != b"D":
             if op not in _OPS:
@@ -80,44 +91,45 @@ class PipeFrame(SteppedFrame):
             DeviceLost: it did not end cleanly.
         """
         super().close()
+        status, complaints = self._end()
+        if status != 0 or complaints:
+            raise DeviceLost(_obituary(status, complaints))
+
+    def _end(self, *, kill: bool = False) -> tuple[int, str]:
+        """End the child and give back what it holds; a second time does nothing.
+
+        Returns:
+            Its exit status, and what it wrote to its standard error.
+        """
         if self._complaints.closed:
-            return
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
+            return 0, ""
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.close()
+            self._to.close()
+        if kill:
+            self._child.kill()
         try:
             status = self._child.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             status = self._child.wait()
-        finally:
-            self._child.stdout.close()
-        complaints = self._read_complaints()
-        self._complaints.close()
-        if status != 0 or complaints:
-            raise DeviceLost(f"the simulated frame's program ended with status {status}\n{complaints}".rstrip())
-
-    def _read_complaints(self) -> str:
+        self._from.close()
         self._complaints.seek(0)
-        return self._complaints.read().decode(errors="replace")
+        complaints = self._complaints.read().decode(errors="replace")
+        self._complaints.close()
+        return status, complaints
 
     def _read(self, n: int) -> bytes:
-        assert self._child.stdout is not None
-        data = self._child.stdout.read(n) if n else b""
+        data = self._from.read(n) if n else b""
         if len(data) < n:
-            self.close()
-            raise DeviceLost("the simulated frame's program closed its output")
+            raise DeviceLost(_obituary(*self._end()))
         return data
 
     def _write(self, data: bytes) -> None:
-        assert self._child.stdin is not None
         try:
-            self._child.stdin.write(data)
-            self._child.stdin.flush()
+            self._to.write(data)
+            self._to.flush()
         except BrokenPipeError:
-            self.close()
-            raise DeviceLost("the simulated frame's program closed its input") from None
+            raise DeviceLost(_obituary(*self._end())) from None
 
     def _take(self, layout: str) -> tuple[int, ...]:
         return struct.unpack(layout, self._read(struct.calcsize(layout)))
@@ -162,6 +174,10 @@ class PipeFrame(SteppedFrame):
         if n > MAX_BLOCK_SAMPLES:
             raise DeviceLost(f"the simulated frame's program asked for a block of {n} samples")
         return sample, n
+
+
+def _obituary(status: int, complaints: str) -> str:
+    return f"the simulated frame's program ended with status {status}\n{complaints}".rstrip()
 
 
 _OPS: dict[bytes, Callable[[PipeFrame], None]] = {

@@ -26,7 +26,8 @@ class SpeakerRecorder:
         """Length of the recording so far."""
         self._wav: wave.Wave_write | None = None
         if path is not None:
-            self._wav = wave.open(str(path), "wb")  # noqa: SIM115 - closed by close()
+            self._file = path.open("wb")  # first by itself: a Wave_write that cannot open its file fails again later
+            self._wav = wave.open(self._file, "wb")  # noqa: SIM115 - closed by close()
             self._wav.setnchannels(1)
             self._wav.setsampwidth(SAMPLE_BYTES)
             self._wav.setframerate(SAMPLE_RATE_HZ)
@@ -49,6 +50,7 @@ class SpeakerRecorder:
         """Finish the file, if there is one."""
         if self._wav is not None:
             self._wav.close()
+            self._file.close()
             self._wav = None
 
     def _keep(self, pcm: bytes) -> None:

@@ -1,0 +1,92 @@
+"""sim:// addresses: what they describe, and what is said about those that are wrong."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import pytest
+
+from lorgnette.firmware_bridge.errors import DeviceNotFound
+from lorgnette.firmware_bridge.simulator import ScriptedMicrophone, parse_sim_url
+from lorgnette.firmware_bridge.simulator.picture import built_in_picture
+
+
+def write_wav(path: Path, pcm: bytes, rate: int = 16_000, channels: int = 1) -> Path:
+    with wave.open(str(path), "wb") as wav:
+        wav.setnchannels(channels)
+        wav.setsampwidth(2)
+        wav.setframerate(rate)
+        wav.writeframes(pcm)
+    return path
+
+
+@pytest.mark.parametrize("url", ["sim://", "sim:///", "sim://?"])
+def test_the_plain_frame(url: str) -> None:
+    parts = parse_sim_url(url)
+    assert not parts.microphone.busy
+    assert not parts.microphone.ended
+    assert parts.camera.take() == built_in_picture()
+    assert (parts.battery_percent, parts.seed) == (80, 0)
+
+
+def test_every_option(tmp_path: Path) -> None:
+    heard = write_wav(tmp_path / "a question.wav", b"\1\2" * 4)
+    (tmp_path / "x.jpg").write_bytes(b"jpeg")
+    out = tmp_path / "out.wav"
+    url = f"sim://?mic=file:{heard}&camera={tmp_path / 'x.jpg'}&speaker=file:{out}&battery=7&seed=12"
+    parts = parse_sim_url(url.replace(" ", "%20"))
+    assert parts.microphone.read(6) == b"\1\2" * 4 + bytes(4)
+    assert parts.microphone.ended
+    assert parts.camera.take() == b"jpeg"
+    assert (parts.battery_percent, parts.seed) == (7, 12)
+    parts.close()
+    assert out.exists()
+
+
+def test_no_gauge() -> None:
+    assert parse_sim_url("sim://?battery=none").battery_percent is None
+
+
+def test_a_microphone_of_the_callers_own() -> None:
+    own = ScriptedMicrophone()
+    assert parse_sim_url("sim://?mic=text:hello", microphone=own).microphone is own
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "remedy"),
+    [
+        ("sim://?camra=x.jpg", "no option 'camra'", "did you mean 'camera'"),
+        ("sim://?zzz=1", "no option 'zzz'", "mic, camera, speaker, battery, seed"),
+        ("sim://?seed=1&seed=2", "given twice", "sim://"),
+        ("sim://kitchen", "no address of a simulated frame", "sim://"),
+        ("serial://x", "no address of a simulated frame", "sim://"),
+        ("sim://?battery=101", "not a number from 0 to 100", "or none"),
+        ("sim://?battery=-1", "not a number from 0 to 100", "or none"),
+        ("sim://?seed=x", "not a number", "seed=0"),
+        ("sim://?mic=text:hello", "not something that a frame can hear here", "mic=file:"),
+        ("sim://?mic=file:", "not something that a frame can hear here", "mic=file:"),
+        ("sim://?mic=file:/no/such.wav", "No such file", "16 kHz"),
+        ("sim://?camera=/no/such.jpg", "no such file or folder", "JPEG"),
+        ("sim://?speaker=host", "not something that a frame can play to", "speaker=file:"),
+        ("sim://?speaker=file:/no/such/out.wav", "No such file", "folder that exists"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(url: str, message: str, remedy: str) -> None:
+    with pytest.raises(DeviceNotFound) as caught:
+        parse_sim_url(url)
+    assert message in str(caught.value)
+    assert remedy in caught.value.remedy
+
+
+def test_a_recording_of_another_format(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "cd.wav", bytes(400), rate=44_100, channels=2)
+    with pytest.raises(DeviceNotFound, match="44100 Hz, 2 channels, 16 bits") as caught:
+        parse_sim_url(f"sim://?mic=file:{path}")
+    assert "sox" in caught.value.remedy
+
+
+def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_bytes(b"hello")
+    with pytest.raises(DeviceNotFound, match="is no WAV file"):
+        parse_sim_url(f"sim://?mic=file:{tmp_path / 'text.wav'}")
