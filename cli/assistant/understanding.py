@@ -1,6 +1,6 @@
 """From a sentence to an intent by templates: what the assistant understands without a language model.
 
-Knows the templates of `sentences/<language>.yaml` and how people write numbers. Knows nothing of audio, of turns or of
+Knows the templates of `templates/<language>.yaml` and how people write numbers. Knows nothing of audio, of turns or of
 what an intent does. Matching is exact on the normalised text; a single misspelt word of a fixed phrase is forgiven.
 hassil and rapidfuzz are imported on first use.
 """
@@ -123,7 +123,7 @@ class Understanding:
     def __post_init__(self) -> None:
         import yaml
 
-        file = resources.files(__package__).joinpath("sentences", f"{self.language}.yaml")
+        file = resources.files(__package__).joinpath("templates", f"{self.language}.yaml")
         if not re.fullmatch(r"[a-z]{2}", self.language) or not file.is_file():
             raise EngineError(
                 "understanding",

@@ -237,5 +237,5 @@ def test_no_text_confuses_the_finder(text: str) -> None:
 
 
 def test_the_languages_are_those_with_templates() -> None:
-    folder = Path(__file__).parents[2] / "cli" / "assistant" / "sentences"
+    folder = Path(__file__).parents[2] / "cli" / "assistant" / "templates"
     assert sorted(KEYS["language"].choices) == sorted(path.stem for path in folder.glob("*.yaml"))
