@@ -99,7 +99,6 @@ class Link:
         self._enter(Input.START)
         self._now_s = now_s
         self._end_session()
-        self._reader.take_held()
         self._evidence.clear()
         self._nonce, self._hello_seq = nonce & 0xFFFFFFFF, 0
         self._hello_timeout_s = timeout_s
@@ -311,7 +310,7 @@ class Link:
             sample = f' ("{shown}")' if shown else f" ({len(came)} bytes that are no text)"
             return RemoteProtocolError(
                 f"Something answers on {self._port_name}, but it is no lorgnette frame{sample}.",
-                "Choose another port (lorgnette devices), check --baud, or flash the board: lorgnette flash",
+                "Choose another port (lorgnette devices), check --baud, or put the firmware on it (hardware/README.md)",
             )
         return DeviceNotFound(
             f"Nothing answers on {self._port_name} within {self._hello_timeout_s:g} s.",
@@ -328,4 +327,4 @@ def version_mismatch(major: int, minor: int) -> VersionMismatch:
     sentence = f"The frame speaks protocol {major}.{minor}, this program {MAJOR}.{MINOR}."
     if major > MAJOR:
         return VersionMismatch(sentence, "Update this program: pip install --upgrade lorgnette")
-    return VersionMismatch(sentence, "Update the frame's firmware: lorgnette flash")
+    return VersionMismatch(sentence, "Update the frame's firmware (hardware/README.md)")

@@ -34,7 +34,7 @@ MAX_ARGS_BYTES = RPC_MAX_WIRE_BYTES - 4 - HEADER.size - CRC.size - 1 - len(Call(
 MAX_PENDING = 64
 
 _REFUSALS = {
-    RpcStatus.UNKNOWN_METHOD: ("The frame does not know {what}.", "Update its firmware: lorgnette flash"),
+    RpcStatus.UNKNOWN_METHOD: ("The frame does not know {what}.", "Update its firmware (hardware/README.md)"),
     RpcStatus.BAD_ARGUMENT: ("The frame refused the arguments of {what}.", "Compare the versions: lorgnette doctor"),
     RpcStatus.UNSUPPORTED: ("This frame has no part for {what}.", "See what is fitted: lorgnette frame info"),
     RpcStatus.BUSY: ("The frame is busy and refused {what}.", "Try again in a moment."),
@@ -165,9 +165,7 @@ def _failed(pending: _Pending, error: BridgeError) -> CallFinished:
 
 
 def _timeout(method: Method) -> BridgeError:
-    return RequestTimeout(
-        f'The frame did not answer "{words(method)}" in time.', "Look at the link: lorgnette frame stats"
-    )
+    return RequestTimeout(f'The frame did not answer "{words(method)}" in time.', "Look at the link: lorgnette doctor")
 
 
 def _outcome_unknown(method: Method) -> BridgeError:

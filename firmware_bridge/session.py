@@ -14,7 +14,7 @@ from .bulk import ObjectRead
 from .codec import payload_of
 from .console import printable_text
 from .credit import ReceiveWindow, SampleClock, SendWindow, seq_after
-from .errors import LocalProtocolError
+from .errors import LocalProtocolError, RequestRefused
 from .frame import Frame
 from .link_events import (
     AudioReceived,
@@ -24,6 +24,7 @@ from .link_events import (
     FrameMessage,
     FrameReported,
     LinkStats,
+    ObjectFailed,
 )
 from .messages import (
     CREDIT_INTERVAL_MS,
@@ -231,7 +232,10 @@ class Session:
         if read is None:
             return []
         if read.outcome is not None:
-            self._drop(read, now_s)
+            if isinstance(read.outcome, ObjectFailed) and isinstance(read.outcome.error, RequestRefused):
+                self._read, self._credit_s = None, None  # not there yet, perhaps: a drop could meet it when it is
+            else:
+                self._drop(read, now_s)
             return [read.outcome]
         offset = read.offset_to_ask()
         if offset is not None:

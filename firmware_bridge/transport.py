@@ -146,7 +146,7 @@ class SerialTransport:
         if isinstance(error, serial.SerialTimeoutException):
             return DeviceLost(
                 f"{self.name} has taken no data for {WRITE_TIMEOUT_S:g} s.",
-                "Unplug the frame and plug it in again; if it stays so, flash it: lorgnette flash",
+                "Unplug the frame and plug it in again; if it stays so, put the firmware on it (hardware/README.md)",
             )
         reason = "it was unplugged" if _is_unplugged(error) else str(error)
         return DeviceLost(f"{self.name} went away: {reason}.", "Plug the frame in again and check the cable.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -28,16 +29,21 @@ from lorgnette.firmware_bridge.link_events import (
     ConsoleText,
     Disconnected,
     FrameReported,
+    ObjectFailed,
+    ObjectReceived,
 )
 from lorgnette.firmware_bridge.link_states import TRANSITIONS, Input, State
 from lorgnette.firmware_bridge.messages import (
+    BulkData,
     ButtonEvent,
     Call,
     Channel,
     Close,
     CloseReason,
     Confirm,
+    Credit,
     Flag,
+    FlushSpeakerArgs,
     Hello,
     HighestSent,
     LogText,
@@ -45,6 +51,8 @@ from lorgnette.firmware_bridge.messages import (
     MicAudio,
     Ping,
     Pong,
+    ReadObjectArgs,
+    ReadObjectResult,
     Refuse,
     Reply,
     RpcStatus,
@@ -191,7 +199,7 @@ def test_a_refusal_names_the_side_to_update(hand: Hand) -> None:
     assert isinstance(event.error, VersionMismatch)
     assert "2.3" in str(event.error)
     assert "pip install --upgrade lorgnette" in event.error.remedy
-    assert "flash" in version_mismatch(0, 9).remedy
+    assert "firmware" in version_mismatch(0, 9).remedy
 
 
 def test_an_ack_of_another_major_version_is_a_mismatch_too(hand: Hand) -> None:
@@ -229,6 +237,22 @@ def test_the_sample_clock_is_unwrapped(connected: Hand) -> None:
     connected.send(MicAudio(0xFFFFFFFF, 0, b""), ButtonEvent(1, 5), MicAudio(6, 0, b""))
     samples = [e.sample if isinstance(e, AudioReceived) else e.message.mic_sample for e in events(connected.link)]  # type: ignore[union-attr]
     assert samples == [2**32 - 1, 2**32 + 5, 2**32 + 6]
+
+
+def test_the_frames_count_of_dropped_audio_goes_on_beyond_sixteen_bits(connected: Hand) -> None:
+    connected.send(MicAudio(0, 0xFFFE, b""), MicAudio(320, 0xFFFE, b""), MicAudio(640, 3, b""))
+    counts = [event.dropped_frames for event in events(connected.link) if isinstance(event, AudioReceived)]
+    assert counts == [0xFFFE, 0xFFFE, 0x10003]
+
+
+@pytest.mark.parametrize(("boot_id", "sample"), [(1, 2**32 + 5), (2, 5)])
+def test_the_clock_goes_on_over_sessions_but_not_over_boots(connected: Hand, boot_id: int, sample: int) -> None:
+    connected.send(MicAudio(0xFFFFFFFF, 0, b""))
+    connected.link.port_lost(DeviceLost("gone"))
+    connected.connect(nonce=99, boot_id=boot_id)
+    events(connected.link)
+    connected.send(MicAudio(5, 0, b""), seq=1)
+    assert events(connected.link) == [AudioReceived(sample, b"", 0)]
 
 
 def test_the_frames_log_and_stray_text_come_as_console_text(connected: Hand) -> None:
@@ -295,6 +319,68 @@ def test_a_sender_without_credit_says_how_far_it_came(connected: Hand) -> None:
     connected.pull()
     said = [m for step in range(1, 21) for m in connected.at(step * 0.01) if isinstance(m, HighestSent)]
     assert said in ([HighestSent(Channel.SPEAKER, 6)] * 3, [HighestSent(Channel.SPEAKER, 6)] * 4)
+
+
+def test_a_flush_keeps_back_what_was_not_sent_yet(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640 * 8), last=True)
+    connected.link.send_audio(2, bytes(640), last=True)
+    connected.pull()
+    connected.link.call(Method.FLUSH_SPEAKER, FlushSpeakerArgs(1))
+    connected.send(Credit(Channel.SPEAKER, 12))
+    audio = [m for m in connected.pull() if isinstance(m, SpeakerAudio)]
+    assert [m.stream for m in audio] == [2]
+
+
+def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
+    connected.link.read_object(1)
+    connected.pull()
+    connected.send(HighestSent(Channel.BULK_UP, 8))
+    assert [m for m in connected.pull() if isinstance(m, Credit)] == [Credit(Channel.BULK_UP, 16)]
+    assert connected.link.stats.rx_lost_frames == 8
+
+
+def test_bulk_credit_is_repeated_only_while_something_is_read(connected: Hand) -> None:
+    def grants() -> int:
+        return sum(isinstance(m, Credit) for step in range(100) for m in connected.at(connected.now_s + 0.01))
+
+    assert grants() == 0
+    connected.link.read_object(1)
+    assert grants() in (10, 11)
+
+
+def test_an_object_is_read_and_dropped_without_a_word_about_our_own_calls(connected: Hand) -> None:
+    data = bytes(range(256)) * 16
+    connected.link.read_object(3)
+    (call,) = [m for m in connected.pull() if isinstance(m, Call)]
+    assert (call.method, call.args) == (Method.READ_OBJECT, ReadObjectArgs(3, 0).pack())
+    result = ReadObjectResult(len(data), zlib.crc32(data)).pack()
+    connected.send(Reply(call.call_id, Method.READ_OBJECT, RpcStatus.OK, result))
+    for at in range(0, len(data), 512):
+        connected.send(BulkData(3, at, data[at : at + 512]))
+    sent = connected.pull()
+    assert Credit(Channel.BULK_UP, 12) in sent, "credit comes before the window is used up"
+    (drop,) = [m for m in sent if isinstance(m, Call)]
+    assert drop.method == Method.DROP_OBJECT
+    connected.send(Reply(drop.call_id, Method.DROP_OBJECT, RpcStatus.OK, b""))
+    assert events(connected.link) == [ObjectReceived(3, data)]
+
+
+def test_two_objects_at_once_are_our_callers_bug(connected: Hand) -> None:
+    connected.link.read_object(3)
+    with pytest.raises(LocalProtocolError, match="object 3 is being read"):
+        connected.link.read_object(4)
+
+
+def test_an_object_that_is_no_longer_wanted(connected: Hand) -> None:
+    connected.link.read_object(3)
+    connected.pull()
+    connected.link.abandon_object()
+    connected.link.read_object(4)
+    methods = [m.method for m in connected.pull() if isinstance(m, Call)]
+    assert methods == [Method.DROP_OBJECT, Method.READ_OBJECT]
+    connected.link.port_lost(DeviceLost("gone"))
+    kinds = [type(event) for event in events(connected.link)]
+    assert kinds == [ObjectFailed, Disconnected], "no word about our own calls"
 
 
 def test_silence_ends_the_session(connected: Hand) -> None:
