@@ -57,6 +57,6 @@ def pipeline_settings(settings: Settings, *, has_model: bool, listen: bool = Tru
             pre_roll_ms=e.pre_roll_ms,
             max_utterance_s=e.max_utterance_s,
         ),
-        turn=TurnSettings(language_model=has_model),
+        turn=TurnSettings(language_model=has_model, llm_timeout_s=settings.llm.timeout_s),
         listen=listen,
     )

@@ -77,19 +77,22 @@ class SimTransport:
         self._frame.close()
 
     def _step_to_now(self) -> bytes:
-        """Step the frame through every deadline of its own until now, so that a late caller changes nothing."""
+        """Step the frame through every deadline of its own until now, so that a late caller changes nothing.
+
+        What was written arrives now, not in the past that the frame first has to live through.
+        """
         now_us = int((self._clock() - self._start_s) * 1e6)
         out = bytearray()
-        while self._next_us <= now_us:
-            self._step(self._next_us, out)
+        while self._next_us < now_us:
+            self._step(self._next_us, b"", out)
         if self._to_frame or self._now_us < now_us:
-            self._step(now_us, out)
+            rx = bytes(self._to_frame)
+            self._to_frame.clear()
+            self._step(now_us, rx, out)
         return bytes(out)
 
-    def _step(self, now_us: int, out: bytearray) -> None:
+    def _step(self, now_us: int, rx: bytes, out: bytearray) -> None:
         now_us = max(now_us, self._now_us)
-        rx = bytes(self._to_frame)
-        self._to_frame.clear()
         tx, next_us = self._frame.step(now_us, rx)
         out += tx
         self._now_us = now_us

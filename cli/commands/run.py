@@ -115,7 +115,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     )
     pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
     driver = LiveDriver(pipeline, glasses, engines, [console.on_notice, keeper.on_notice, hooks.on_notice])
-    absence = Absence(driver.stop)
+    absence, console.on_closed = Absence(driver.stop), driver.stop
     try:
         console.engines(engines.infos())
         if device is not None:

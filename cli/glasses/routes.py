@@ -7,6 +7,7 @@ nothing of the wire or of turns beyond their number.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 import time
@@ -216,8 +217,10 @@ class FileCamera:
 
     def __init__(self, path: Path) -> None:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg")) if path.is_dir() else [path]
+        for file in files:
+            file.open("rb").close()  # what cannot be read is said now, not at the first photo
         if not files:
-            raise FileNotFoundError(f"no JPEG in {path}")
+            raise FileNotFoundError(errno.ENOENT, "no JPEG in this folder", str(path))
         self._files = itertools.cycle(files)
 
     def take(self) -> bytes:

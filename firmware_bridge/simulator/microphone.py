@@ -45,9 +45,10 @@ class ScriptedMicrophone:
         pcm: the first thing to be heard.
         noise: looped under everything that is heard.
         finite: a recording that ends: `ended` turns true after the last scripted sample.
+        keep: keep what is delivered; False for a frame that listens for hours.
     """
 
-    def __init__(self, pcm: bytes = b"", *, noise: bytes = b"", finite: bool = False) -> None:
+    def __init__(self, pcm: bytes = b"", *, noise: bytes = b"", finite: bool = False, keep: bool = True) -> None:
         self.noise = noise[: len(noise) // SAMPLE_BYTES * SAMPLE_BYTES]
         self.on = False
         self.recorded = bytearray()
@@ -57,6 +58,7 @@ class ScriptedMicrophone:
         self.said_at: list[tuple[int, int]] = []
         """(start, end) on the sample clock of each finished `say()`, its leading silence excluded."""
         self._finite = finite
+        self._keep = keep
         self._lock = threading.Lock()
         self._queue: list[tuple[bytes, bool]] = []  # (pcm, is it speech)
         self._at = 0  # octets of the first piece that were heard
@@ -96,11 +98,15 @@ class ScriptedMicrophone:
         if self.noise:
             noise = self._next_noise(n_samples * SAMPLE_BYTES)
             heard = mix(heard, noise) if any(heard) else noise
+        if self._keep:
+            self._record(heard, sample)
+        return heard
+
+    def _record(self, heard: bytes, sample: int) -> None:
         if sample != self._next_sample:
             self.recorded_at.append((sample, len(self.recorded) // SAMPLE_BYTES))
-        self._next_sample = sample + n_samples
+        self._next_sample = sample + len(heard) // SAMPLE_BYTES
         self.recorded += heard
-        return heard
 
     def _script(self, size: int, sample: int) -> bytes:
         out = bytearray()

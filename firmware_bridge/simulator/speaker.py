@@ -17,13 +17,15 @@ class SpeakerRecorder:
 
     Args:
         path: a WAV file to write as the sound comes; nothing is kept in memory then.
+        keep: without a file, keep the sound in memory; False for a frame that runs for hours.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
         self.on = False
         self.recorded = bytearray()
         self.samples = 0
         """Length of the recording so far."""
+        self._keep = keep and path is None
         self._wav: wave.Wave_write | None = None
         if path is not None:
             self._file = path.open("wb")  # first by itself: a Wave_write that cannot open its file fails again later
@@ -39,12 +41,12 @@ class SpeakerRecorder:
     def write(self, pcm: bytes, sample: int) -> None:
         """Keep `pcm`, whose first sample was heard at `sample` on the frame's sample clock."""
         self.fill(sample)
-        self._keep(pcm)
+        self._append(pcm)
 
     def fill(self, sample: int) -> None:
         """Lengthen the recording with silence up to `sample`."""
-        if sample > self.samples:
-            self._keep(bytes((sample - self.samples) * SAMPLE_BYTES))
+        while sample > self.samples:
+            self._append(bytes(min(sample - self.samples, SAMPLE_RATE_HZ) * SAMPLE_BYTES))
 
     def close(self) -> None:
         """Finish the file, if there is one."""
@@ -53,9 +55,9 @@ class SpeakerRecorder:
             self._file.close()
             self._wav = None
 
-    def _keep(self, pcm: bytes) -> None:
+    def _append(self, pcm: bytes) -> None:
         self.samples += len(pcm) // SAMPLE_BYTES
         if self._wav is not None:
             self._wav.writeframesraw(pcm)
-        else:
+        if self._keep:
             self.recorded += pcm

@@ -23,6 +23,8 @@ MAX_WAV_BYTES = 1 << 30
 def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> Peripherals:
     """Read the address of a simulated frame and open the files that it names.
 
+    Such a frame may run for hours: what it hears and plays is not kept in memory.
+
     Args:
         url: `sim://`, with options after a `?`.
         microphone: used instead of the option `mic`, which may then be anything: `text:` and `host` need parts that
@@ -85,18 +87,18 @@ def _nearest(name: str) -> str:
     return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(OPTIONS)}: {EXAMPLE}"
 
 
-def _microphone(value: str | None) -> ScriptedMicrophone | None:
+def _microphone(value: str | None) -> ScriptedMicrophone:
     if value is None:
-        return None
+        return ScriptedMicrophone(keep=False)
     kind, _, name = value.partition(":")
     if kind != "file" or not name:
         raise DeviceNotFound(f"mic={value}: not something that a frame can hear here", "write mic=file:question.wav")
-    return ScriptedMicrophone(read_wav(Path(name)), finite=True)
+    return ScriptedMicrophone(read_wav(Path(name)), finite=True, keep=False)
 
 
-def _speaker(value: str | None) -> SpeakerRecorder | None:
+def _speaker(value: str | None) -> SpeakerRecorder:
     if value is None:
-        return None
+        return SpeakerRecorder(keep=False)
     kind, _, name = value.partition(":")
     if kind != "file" or not name:
         raise DeviceNotFound(
