@@ -133,7 +133,7 @@ def test_a_signal_stops_the_microphone_of_the_frame(number: signal.Signals, code
         assert status == code
         assert_one_sentence(stderr)
     assert not server.peripherals.microphone.on  # the server has handled everything that was sent
-    assert [level for _, level in server.peripherals.led] == [Led.DIM, Led.OFF]
+    assert [level for _, level in server.peripherals.led] == [Led.OFF, Led.DIM, Led.OFF]
     assert (tmp_path / "transcript.jsonl").exists()
 
 
