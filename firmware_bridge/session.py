@@ -50,13 +50,14 @@ from .messages import (
     MicAudio,
     PhotoEvent,
     Ping,
+    PlaybackEnded,
     Pong,
     ReadObjectArgs,
     Reply,
     Window,
 )
 from .rpc import CallTable
-from .speaker import SpeakerQueue
+from .speaker import PlaybackWatch, SpeakerQueue
 
 HEARTBEAT_S = HEARTBEAT_MS / 1000
 DEAD_AFTER_S = DEAD_AFTER_MS / 1000
@@ -87,6 +88,7 @@ class Session:
         self._calls = CallTable()
         self._own_calls: set[int] = set()  # asked by this object, not by our caller
         self._speaker = SpeakerQueue()
+        self._playback = PlaybackWatch()
         self._read: ObjectRead | None = None
         self._link_queue: deque[Message] = deque()
         self._seq = {Channel.LINK: 0}
@@ -107,6 +109,7 @@ class Session:
         call_id = self._calls.start(method, args, now_s, timeout_s)
         if isinstance(args, FlushSpeakerArgs):
             self._speaker.flush(args.stream)
+            self._playback.flushed(args.stream, now_s)
         self._stats.rpc_calls += 1
         return call_id
 
@@ -178,6 +181,8 @@ class Session:
             case LogText():
                 return [ConsoleText(printable_text(message.text))]
             case _ if isinstance(message, FrameMessage):
+                if isinstance(message, PlaybackEnded):
+                    self._playback.ended(message.stream)
                 return [FrameReported(self._unwrapped(message))]
             case _:
                 self._stats.rx_unknown_frames += 1
@@ -260,6 +265,7 @@ class Session:
         events: list[Event] = []
         for finished in self._calls.tick(now_s):
             events += self._finished(finished, now_s)
+        events += [FrameReported(ended) for ended in self._playback.tick(now_s, self._clock.sample)]
         if self._read is not None:
             self._read.tick(now_s)
             events += self._read_progress(now_s)
@@ -278,10 +284,10 @@ class Session:
     def next_deadline(self) -> float:
         times = [self._last_rx_s + DEAD_AFTER_S, self._ping_due()]
         times += [since + HIGHEST_SENT_S for since in self._stuck_s.values()]
-        times += [t for t in (self._calls.next_deadline(), self._credit_s) if t is not None]
-        if self._read is not None and (stall_s := self._read.next_deadline()) is not None:
-            times.append(stall_s)
-        return min(times)
+        perhaps = [self._calls.next_deadline(), self._playback.next_deadline(), self._credit_s]
+        if self._read is not None:
+            perhaps.append(self._read.next_deadline())
+        return min([*times, *(t for t in perhaps if t is not None)])
 
     def end(self) -> list[Event]:
         """The session is over: answer everything that waits for it."""
@@ -320,6 +326,7 @@ class Session:
                 self._stuck_s.setdefault(channel, now_s)
             elif channel == Channel.SPEAKER:
                 audio, flags = self._speaker.pop()
+                self._playback.sent(audio, flags, now_s)
                 return self._frame(channel, flags, window.spend(), payload_of(audio), now_s)
             else:
                 call, again = self._calls.next_call(now_s)

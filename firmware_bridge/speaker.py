@@ -1,4 +1,7 @@
-"""What waits for the frame's speaker, cut into AudioFrames. Knows streams and samples; no credit, no time."""
+"""What goes to the frame's speaker: the queue of AudioFrames, and the watch over what was sent.
+
+Knows streams and samples; must not know credit, frames on the wire or sessions. Time comes in as an argument.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ from collections import deque
 
 from .credit import seq_diff
 from .errors import LocalProtocolError
-from .messages import FRAME_SAMPLES, Flag, SpeakerAudio
+from .messages import DEAD_AFTER_MS, FRAME_SAMPLES, Flag, PlaybackEnd, PlaybackEnded, SpeakerAudio
 
 FRAME_BYTES = FRAME_SAMPLES * 2
 
 # Ten minutes of speech, 19 MB: more is a caller that never waits for its playback to end.
 MAX_QUEUED_FRAMES = 10 * 60 * 50
+
+# The frame ends a stream at the latest 3 s after the last of it came (then it has starved). Has it not reported that a
+# second later, the report is lost.
+REPORT_LOST_S = DEAD_AFTER_MS / 1000 + 1.0
 
 
 class SpeakerQueue:
@@ -80,3 +87,38 @@ class SpeakerQueue:
             audio, flags = self._frames.pop()
             self._frames.append((audio, flags | Flag.LAST))
             self._open = False
+
+
+class PlaybackWatch:
+    """Streams that were sent and whose end was not reported yet. A turn must not wait for a report that got lost."""
+
+    def __init__(self) -> None:
+        self._samples: dict[int, int] = {}  # stream -> samples sent
+        self._lost: dict[int, tuple[float, PlaybackEnd]] = {}  # stream -> until when to wait, its end
+
+    def sent(self, audio: SpeakerAudio, flags: Flag, now_s: float) -> None:
+        self._samples[audio.stream] = audio.sample + len(audio.pcm) // 2
+        if flags & Flag.LAST:
+            self._lost.setdefault(audio.stream, (now_s + REPORT_LOST_S, PlaybackEnd.PLAYED))
+
+    def flushed(self, stream: int, now_s: float) -> None:
+        for sent in self._samples:
+            if seq_diff(sent, stream) <= 0:
+                self._lost[sent] = (now_s + REPORT_LOST_S, PlaybackEnd.FLUSHED)
+
+    def ended(self, stream: int) -> None:
+        """The frame reported the end of `stream`."""
+        self._lost.pop(stream, None)
+        self._samples.pop(stream, None)
+
+    def tick(self, now_s: float, mic_sample: int) -> list[PlaybackEnded]:
+        """The reports that are lost, made up for as well as we can tell."""
+        reports = []
+        for stream, (due_s, reason) in list(self._lost.items()):
+            if now_s >= due_s:
+                reports.append(PlaybackEnded(stream, reason, mic_sample, self._samples.get(stream, 0)))
+                self.ended(stream)
+        return reports
+
+    def next_deadline(self) -> float | None:
+        return min((due_s for due_s, _ in self._lost.values()), default=None)

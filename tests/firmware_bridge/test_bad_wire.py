@@ -110,6 +110,7 @@ class Story:
         self.request(Method.CAPTURE_START, CaptureStartArgs(0))
         self.advance(0.3)
         self.device.play(self.device.new_stream(), ramp(8_000), last=True)
+        self.spoke_in_session = self.device.stats().sessions if self.device.connected else 0
         for percent in range(10):
             self.request(Method.GET_STATE if percent % 2 else Method.SET_VOLUME, SetVolumeArgs(100))
             self.advance(0.07)
@@ -170,6 +171,10 @@ def check_speaker(story: Story) -> None:
             assert recorded[report.mic_sample] == report.speaker_sample + 1
         if isinstance(report, PlaybackEnded):
             assert report.played_samples <= 8_000
+    ends = [report.stream for report in reports if isinstance(report, PlaybackEnded)]
+    assert len(ends) == len(set(ends)), "a stream ends once"
+    if story.spoke_in_session == story.device.stats().sessions:
+        assert 1 in ends, "and it does end, unless the session did"
 
 
 def check_requests(story: Story) -> None:

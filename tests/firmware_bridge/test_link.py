@@ -50,6 +50,8 @@ from lorgnette.firmware_bridge.messages import (
     Method,
     MicAudio,
     Ping,
+    PlaybackEnd,
+    PlaybackEnded,
     Pong,
     ReadObjectArgs,
     ReadObjectResult,
@@ -329,6 +331,34 @@ def test_a_flush_keeps_back_what_was_not_sent_yet(connected: Hand) -> None:
     connected.send(Credit(Channel.SPEAKER, 12))
     audio = [m for m in connected.pull() if isinstance(m, SpeakerAudio)]
     assert [m.stream for m in audio] == [2]
+
+
+def test_a_lost_end_of_playback_is_made_up_for(connected: Hand) -> None:
+    """The frame ends every stream within 3 s of its last frame, so a second later the report is lost."""
+    connected.link.send_audio(1, bytes(640 * 3), last=True)
+    connected.link.send_audio(2, bytes(640), last=True)
+    connected.pull()
+    connected.send(PlaybackEnded(2, PlaybackEnd.PLAYED, 160, 320))
+    events(connected.link)
+    for step in range(1, 42):
+        connected.send(Pong(0, 1600 * step))
+        connected.at(step * 0.1)
+    (made_up,) = events(connected.link)
+    assert made_up == FrameReported(PlaybackEnded(1, PlaybackEnd.PLAYED, 64_000, 960))
+
+
+def test_a_lost_end_of_a_flushed_playback_is_made_up_for(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640 * 3), last=False)
+    connected.pull()
+    call_id = connected.link.call(Method.FLUSH_SPEAKER, FlushSpeakerArgs(1))
+    connected.pull()
+    connected.send(Reply(call_id, Method.FLUSH_SPEAKER, RpcStatus.OK, b""))
+    for step in range(1, 42):
+        connected.send(Pong(0, 0))
+        connected.at(step * 0.1)
+    finished, made_up = events(connected.link)
+    assert isinstance(finished, CallFinished)
+    assert made_up == FrameReported(PlaybackEnded(1, PlaybackEnd.FLUSHED, 0, 960))
 
 
 def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
