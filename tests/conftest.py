@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lorgnette.firmware_bridge.simulator import Peripherals, SteppedFrame
 
 from .support.frame_builds import FrameFactory, frame_factory
 from .support.raw_host import RawHost
+
+# A loaded machine must not fail a test: no example is measured by the wall clock.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 pytest_plugins = ["tests.support.require"]
 
