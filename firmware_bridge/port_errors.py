@@ -21,6 +21,13 @@ _USE_SIMULATOR = "or use --port sim:// for the simulated frame"
 
 def open_error(port: str, error: Exception) -> TransportError:
     """The error to raise for a port that could not be opened."""
+    found = _diagnose(port, error)
+    if port.startswith("/dev/tty."):  # macOS has two names for each port, and this one is for calls that come in
+        found.remedy = f"Use the port's other name: --port {port.replace('/dev/tty.', '/dev/cu.', 1)}"
+    return found
+
+
+def _diagnose(port: str, error: Exception) -> TransportError:
     number = getattr(error, "errno", None)
     text = str(error)
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text:
@@ -73,7 +80,7 @@ def _permission(port: str) -> DevicePermission:
         )
     if sys.platform == "win32":
         return DevicePermission(f"Windows denied access to {port}.", "Close other programs that use the port.")
-    return DevicePermission(f"You may not open {port}.", "On macOS use the /dev/cu.* name of the port.")
+    return DevicePermission(f"You may not open {port}.", "Ask whoever administers this computer.")
 
 
 def process_holding(port: str) -> tuple[str, int] | None:

@@ -314,3 +314,23 @@ def test_ctrl_c_stops_the_capture_before_the_program_ends(tmp_path: Path) -> Non
     out, _ = child.communicate(timeout=PATIENCE_S)
     assert out == "capturing False\n"
     assert child.returncode == 0
+
+
+def test_ctrl_c_ends_a_handshake_that_nobody_answers(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import sys
+        from lorgnette.firmware_bridge.device import Device
+        try:
+            Device.open(sys.argv[1], timeout_s=60.0)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    stranger = Stranger()
+    with PtyPort(tmp_path, stranger) as port:
+        child = subprocess.Popen([sys.executable, "-c", program, str(port.path)], stdout=subprocess.PIPE, text=True)
+        assert stranger.heard.wait(PATIENCE_S), "the handshake has begun"
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=PATIENCE_S)
+    assert out == "interrupted\n"

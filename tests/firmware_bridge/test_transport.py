@@ -109,6 +109,12 @@ def test_the_usual_culprits_have_their_own_remedy(program: str, remedy: str, mon
     assert remedy in error.remedy
 
 
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES, errno.ENOENT])
+def test_the_wrong_one_of_two_names_on_macos(number: int) -> None:
+    error = open_error("/dev/tty.usbmodem1101", OSError(number, "x"))
+    assert error.remedy == "Use the port's other name: --port /dev/cu.usbmodem1101"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="groups of device files are Linux's way")
 def test_a_forbidden_port_names_the_group() -> None:
     error = open_error("/dev/ttyACM0", serial.SerialException(errno.EACCES, "Permission denied"))

@@ -85,17 +85,20 @@ def frame_behind_pty(folder: Path, peripherals: Peripherals) -> PtyPort:
 
 
 class Stranger:
-    """No frame: it says `says` now and then, and never listens."""
+    """No frame: it says `says` now and then, and notices only that it `heard` something."""
 
     name = "stranger"
 
     def __init__(self, says: bytes = b"") -> None:
+        self.heard = threading.Event()
         self._says = says
 
     def read(self, timeout_s: float) -> bytes:
         threading.Event().wait(timeout_s)
         return self._says
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        self.heard.set()
+
     def wake(self) -> None: ...
     def close(self) -> None: ...
