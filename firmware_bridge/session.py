@@ -183,6 +183,7 @@ class Session:
             case _ if isinstance(message, FrameMessage):
                 if isinstance(message, PlaybackEnded):
                     self._playback.ended(message.stream)
+                    self._speaker.flush(message.stream)  # it may have starved with the rest still here
                 return [FrameReported(self._unwrapped(message))]
             case _:
                 self._stats.rx_unknown_frames += 1

@@ -94,9 +94,12 @@ class PlaybackWatch:
 
     def __init__(self) -> None:
         self._samples: dict[int, int] = {}  # stream -> samples sent
+        self._ended: int | None = None  # the newest stream that is over
         self._lost: dict[int, tuple[float, PlaybackEnd]] = {}  # stream -> until when to wait, its end
 
     def sent(self, audio: SpeakerAudio, flags: Flag, now_s: float) -> None:
+        if self._ended is not None and seq_diff(audio.stream, self._ended) <= 0:
+            return
         self._samples[audio.stream] = audio.sample + len(audio.pcm) // 2
         if flags & Flag.LAST:
             self._lost.setdefault(audio.stream, (now_s + REPORT_LOST_S, PlaybackEnd.PLAYED))
@@ -110,6 +113,8 @@ class PlaybackWatch:
         """The frame reported the end of `stream`."""
         self._lost.pop(stream, None)
         self._samples.pop(stream, None)
+        if self._ended is None or seq_diff(stream, self._ended) > 0:
+            self._ended = stream
 
     def tick(self, now_s: float, mic_sample: int) -> list[PlaybackEnded]:
         """The reports that are lost, made up for as well as we can tell."""

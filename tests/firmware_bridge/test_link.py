@@ -347,6 +347,16 @@ def test_a_lost_end_of_playback_is_made_up_for(connected: Hand) -> None:
     assert made_up == FrameReported(PlaybackEnded(1, PlaybackEnd.PLAYED, 64_000, 960))
 
 
+def test_a_stream_that_starved_is_over_with_all_that_still_waits(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640 * 8), last=True)
+    connected.pull()
+    connected.send(PlaybackEnded(1, PlaybackEnd.STARVED, 0, 0), Credit(Channel.SPEAKER, 12))
+    for step in range(1, 60):
+        assert not [m for m in connected.at(step * 0.1) if isinstance(m, SpeakerAudio)]
+        connected.send(Pong(0, 0))
+    assert len(events(connected.link)) == 1
+
+
 def test_a_lost_end_of_a_flushed_playback_is_made_up_for(connected: Hand) -> None:
     connected.link.send_audio(1, bytes(640 * 3), last=False)
     connected.pull()
