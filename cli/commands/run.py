@@ -101,7 +101,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     # A frame is opened unless nothing needs one: both ends of the talk are the host's and no port was named.
     if microphone is None or speaker is None or settings.port:
         device, peripherals = open_frame(settings, timeout_s)
-    keeper = Keeper(out)
+    keeper = Keeper(out, console.problem)
     hooks = HookRunner(settings.hooks, console.problem)
     glasses = Glasses(
         device,

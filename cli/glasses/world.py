@@ -275,7 +275,17 @@ class Glasses:
         except OSError as error:
             done({}, f"the picture cannot be read: {error.strerror or error}")
             return
-        done({"size_bytes": len(jpeg), **self._on_photo(jpeg)})
+        report_photo(jpeg, done, self._on_photo)
+
+
+def report_photo(jpeg: bytes, done: ActReport, on_photo: Callable[[bytes], Mapping[str, Any]]) -> None:
+    """Hand a photo over and report it; one that could not be kept is not claimed."""
+    try:
+        kept = on_photo(jpeg)
+    except OSError as error:
+        done({}, f"the photo was taken but cannot be kept: {(error.strerror or 'error').lower()}")
+    else:
+        done({"size_bytes": len(jpeg), **kept})
 
 
 def frame_act(
@@ -315,7 +325,7 @@ def frame_act(
         if isinstance(outcome, BridgeError):
             done({}, str(outcome))
         else:
-            done({"size_bytes": len(outcome), **on_photo(outcome)})
+            report_photo(outcome, done, on_photo)
 
     match name:
         case "take_photo":

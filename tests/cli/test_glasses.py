@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +43,7 @@ class Session:
     notices: list[Notice] = field(default_factory=list)
     on_notice: Callable[[Notice], None] = lambda _notice: None
     photos: list[bytes] = field(default_factory=list)
+    keep: Callable[[bytes], dict[str, Any]] | None = None
 
     def run(self) -> list[TurnFinished]:
         device = LockstepDevice(SimulatedFrame(self.peripherals), self.peripherals)
@@ -59,7 +62,7 @@ class Session:
             self.photos.append(jpeg)
             return {}
 
-        self.glasses = VirtualGlasses(device, on_photo=keep)
+        self.glasses = VirtualGlasses(device, on_photo=self.keep or keep)
         assert self.engines.vad is not None
         self.engines.vad.reset()
         pipeline = Pipeline(PipelineSettings(), self.engines.vad)
@@ -105,6 +108,15 @@ def test_what_the_frame_lacks_is_said_not_claimed(engines: Engines) -> None:
     [turn] = session.run()
     assert turn.act is not None and turn.act.error
     assert turn.reply.startswith("I could not take the photo")
+
+
+def test_a_photo_that_cannot_be_kept_is_not_claimed(engines: Engines) -> None:
+    def full_disk(_jpeg: bytes) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    session = Session(engines, simulated(), [utterance(LINES["TakePhoto"])], keep=full_disk)
+    [turn] = session.run()
+    assert turn.reply.startswith("I could not take the photo: the photo was taken but cannot be kept")
 
 
 def test_a_frame_without_a_gauge_says_so(engines: Engines) -> None:
