@@ -104,7 +104,8 @@ def test_requirements_match_the_project() -> None:
     lines = (ROOT / "tests/requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {line.lower() for line in lines if line and not line.startswith("#")}
     project = PROJECT["project"]
-    needed = {*project["dependencies"], *project["optional-dependencies"]["fast"]}
+    extras = project["optional-dependencies"]
+    needed = {*project["dependencies"], *extras["fast"], *extras["audio"]}
     needed = {requirement.lower() for requirement in needed if not requirement.startswith("openai-whisper")}
     assert needed <= listed
     assert not [line for line in listed if line.startswith(("torch", "openai-whisper"))]
