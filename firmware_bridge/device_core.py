@@ -29,6 +29,7 @@ from .link_events import (
 from .link_states import State
 from .messages import CloseReason, FlushSpeakerArgs, Message, Method, PhotoEvent, RpcStatus
 from .photo import PhotoTaker
+from .rpc import words
 
 REQUEST_TIMEOUT_S = 2.0
 PHOTO_TIMEOUT_S = 10.0
@@ -73,6 +74,9 @@ class DeviceCore:
             self._done[self.link.call(method, args, timeout_s)] = done
         except BridgeError as error:
             done(CallFinished(0, method, None, None, error))
+        except Exception as error:  # of arguments that are no message at all: whoever waits must hear of it
+            _log.exception("a request could not be made")
+            done(CallFinished(0, method, None, None, LocalProtocolError(f"{words(method)} failed here: {error!r}")))
 
     def play(self, stream: int, pcm: bytes, last: bool) -> None:
         if self.link.state is State.OPEN:  # without a frame there is nobody to hear it; Disconnected has told

@@ -6,6 +6,7 @@ A request is repeated under its own `call_id`, so that the frame, which keeps it
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from dataclasses import dataclass
 
@@ -64,9 +65,12 @@ class CallTable:
         """Queue a request; returns its call_id.
 
         Raises:
-            LocalProtocolError: the arguments exceed `MAX_ARGS_BYTES`.
+            LocalProtocolError: a value does not fit its field, or the arguments exceed `MAX_ARGS_BYTES`.
         """
-        packed = args.pack() if args else b""
+        try:
+            packed = args.pack() if args else b""
+        except struct.error as error:
+            raise LocalProtocolError(f"the arguments of {words(method)} do not fit: {error}") from error
         if len(packed) > MAX_ARGS_BYTES:
             raise LocalProtocolError(f"{len(packed)} bytes of arguments exceed {MAX_ARGS_BYTES}")
         self._last_id = (self._last_id + 1) & 0xFFFF

@@ -39,8 +39,9 @@ class SpeakerQueue:
         """Queue audio of `stream`; `last` ends it. Audio of a flushed stream is dropped.
 
         Raises:
-            LocalProtocolError: the stream is over or older than the newest one, or the queue is full.
+            LocalProtocolError: the stream is no u16, is over or older than the newest one, or the queue is full.
         """
+        _check(stream)
         if self._flushed is not None and seq_diff(stream, self._flushed) <= 0:
             return
         if len(self._frames) * FRAME_BYTES + len(pcm) > MAX_QUEUED_FRAMES * FRAME_BYTES:
@@ -63,9 +64,14 @@ class SpeakerQueue:
         return self._frames.popleft()
 
     def flush(self, stream: int) -> None:
-        """Drop what is queued of `stream` and of older ones, now and in future."""
+        """Drop what is queued of `stream` and of older ones, now and in future.
+
+        Raises:
+            LocalProtocolError: the stream is no u16.
+        """
+        _check(stream)
         if self._flushed is None or seq_diff(stream, self._flushed) > 0:
-            self._flushed = stream & 0xFFFF
+            self._flushed = stream
         self._frames = deque(f for f in self._frames if seq_diff(f[0].stream, self._flushed) > 0)
         if self._stream is not None and seq_diff(self._stream, self._flushed) <= 0:
             self._rest.clear()
@@ -87,6 +93,11 @@ class SpeakerQueue:
             audio, flags = self._frames.pop()
             self._frames.append((audio, flags | Flag.LAST))
             self._open = False
+
+
+def _check(stream: int) -> None:
+    if not 0 <= stream <= 0xFFFF:
+        raise LocalProtocolError(f"stream {stream} is outside 0 to 65535")
 
 
 class PlaybackWatch:

@@ -175,6 +175,21 @@ def test_a_refusal_reaches_the_caller(port: Port) -> None:
         device.request(Method.SET_VOLUME, SetVolumeArgs(101))
 
 
+def test_arguments_that_do_not_fit_are_refused_and_the_link_goes_on(
+    port: Port, caplog: pytest.LogCaptureFixture
+) -> None:
+    with port.open() as device:
+        with pytest.raises(LocalProtocolError, match="do not fit"):
+            device.request(Method.SET_VOLUME, SetVolumeArgs(256))
+        finished: queue.SimpleQueue[CallFinished] = queue.SimpleQueue()
+        device.post(Method.SET_VOLUME, "loud", finished.put)  # type: ignore[arg-type]
+        assert isinstance(finished.get(timeout=PATIENCE_S).error, LocalProtocolError)
+        device.play(70_000, bytes(640), last=True)
+        device.flush(70_000)
+        assert device.request(Method.SET_VOLUME, SetVolumeArgs(7)) == SetVolumeResult(7, 0)
+    assert "stream 70000 is outside" in caplog.text
+
+
 def test_a_subscription_can_be_ended(port: Port) -> None:
     with port.open() as device:
         seen: list[Event] = []

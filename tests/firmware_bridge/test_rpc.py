@@ -16,6 +16,7 @@ from lorgnette.firmware_bridge.messages import (
     Method,
     Reply,
     RpcStatus,
+    SetVolumeArgs,
 )
 from lorgnette.firmware_bridge.rpc import MAX_ARGS_BYTES, CallTable
 
@@ -59,6 +60,15 @@ def test_the_longest_arguments_just_fit_the_wire_limit(octet: int) -> None:
         table.start(Method.SET_VOLUME, Args(bytes(MAX_ARGS_BYTES + 1)), 0.0, 1.0)
     assert wire_bytes(MAX_ARGS_BYTES) <= RPC_MAX_WIRE_BYTES
     assert RPC_MAX_WIRE_BYTES - wire_bytes(MAX_ARGS_BYTES) <= 1, "not a smaller limit than need be"
+
+
+@pytest.mark.parametrize("percent", [256, -1])
+def test_a_value_that_does_not_fit_its_field_is_our_callers_bug(percent: int) -> None:
+    table = CallTable()
+    with pytest.raises(LocalProtocolError, match="arguments of set volume do not fit"):
+        table.start(Method.SET_VOLUME, SetVolumeArgs(percent), 0.0, 1.0)
+    assert not table.wants_to_send
+    assert table.next_deadline() is None
 
 
 def test_answers_out_of_order_find_their_calls() -> None:

@@ -89,6 +89,16 @@ def test_half_a_sample_is_refused() -> None:
         SpeakerQueue().append(1, b"\1", last=False)
 
 
+@pytest.mark.parametrize("stream", [-1, 65_536, 70_000])
+def test_a_stream_number_that_does_not_fit_is_refused(stream: int) -> None:
+    queue = SpeakerQueue()
+    with pytest.raises(LocalProtocolError, match="outside 0 to 65535"):
+        queue.append(stream, bytes(2), last=True)
+    with pytest.raises(LocalProtocolError, match="outside 0 to 65535"):
+        queue.flush(stream)
+    assert len(queue) == 0
+
+
 def test_the_queue_has_an_end() -> None:
     queue = SpeakerQueue()
     queue.append(1, bytes(FRAME_BYTES * MAX_QUEUED_FRAMES), last=False)
