@@ -11,7 +11,9 @@ from tests.support.frame_builds import (
     COMPONENTS,
     ESPRESSIF_TYPES,
     INCLUDES,
+    PIPE_PROGRAM,
     PORTABLE,
+    POSIX,
     ROOT,
     XTENSA,
     compile_c,
@@ -116,6 +118,33 @@ def test_cppcheck() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.cross
+def test_clang_tidy() -> None:
+    clang_tidy = need_program("clang-tidy", "clang-tidy")
+    sources = [*PORTABLE, *(path for path in PIPE_PROGRAM if path not in PORTABLE)]
+    checks = [
+        *("-*", "bugprone-*", "cert-*", "clang-analyzer-*", "-bugprone-easily-swappable-parameters"),
+        "-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling",  # Annex K instead of memcpy
+    ]
+    flags = ["-std=c11", *POSIX, *(f"-I{folder}" for folder in INCLUDES)]
+    done = subprocess.run(
+        [
+            clang_tidy,
+            "--quiet",
+            "--warnings-as-errors=*",
+            f"--checks={','.join(checks)}",
+            *map(str, sources),
+            "--",
+            *flags,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_components_include_only_what_every_compiler_has() -> None:

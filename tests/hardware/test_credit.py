@@ -138,6 +138,15 @@ def test_an_object_waits_for_credit_and_says_so(host: RawHost) -> None:
     assert all_of(host.advance(500 * MS), m.HighestSent) == []
 
 
+def test_a_grant_beyond_any_queue_is_not_believed(host: RawHost) -> None:
+    host.frame.peripherals.camera = GivenCamera(PICTURE)
+    start_reading(host)
+    for allowed in (8 + 256, 0x7FFF, 0x8000, 0xFFFF):
+        assert all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=allowed)), m.BulkData) == []
+    rest = all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=8 + 255)), m.BulkData)
+    assert len(rest) == 40 - 8
+
+
 def test_an_old_grant_takes_nothing_back(host: RawHost) -> None:
     host.frame.peripherals.camera = GivenCamera(PICTURE)
     start_reading(host)

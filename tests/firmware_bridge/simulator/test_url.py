@@ -44,6 +44,14 @@ def test_every_option(tmp_path: Path) -> None:
     assert out.exists()
 
 
+def test_what_runs_for_hours_is_not_kept() -> None:
+    parts = parse_sim_url("sim://")
+    parts.microphone.read(320, 0)
+    parts.speaker.write(bytes(640), 48_000)
+    assert (parts.microphone.recorded, parts.microphone.recorded_at, parts.speaker.recorded) == (b"", [], b"")
+    assert parts.speaker.samples == 48_320
+
+
 def test_no_gauge() -> None:
     assert parse_sim_url("sim://?battery=none").battery_percent is None
 

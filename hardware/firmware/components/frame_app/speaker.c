@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define STARVE_US (GLINK_DEAD_AFTER_MS * 1000u)
+#define STARVE_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
 #define UNITY_Q15 32768
 
 /* ---- reports ---- */

@@ -3,9 +3,10 @@
 
 #include "glink_schema.h"
 
-#define GRANT_REPEAT_US (GLINK_CREDIT_INTERVAL_MS * 1000u)
-#define GRANT_QUIET_US (GLINK_HEARTBEAT_MS * 1000u)
-#define SPEND_REPEAT_US (GLINK_HIGHEST_SENT_INTERVAL_MS * 1000u)
+#define GRANT_REPEAT_US (GLINK_CREDIT_INTERVAL_MS * UINT64_C(1000))
+#define GRANT_QUIET_US (GLINK_HEARTBEAT_MS * UINT64_C(1000))
+#define MAX_AHEAD 255u /* no receiver has more slots: a grant beyond that is damaged or hostile */
+#define SPEND_REPEAT_US (GLINK_HIGHEST_SENT_INTERVAL_MS * UINT64_C(1000))
 
 void glink_grant_open(glink_grant_t *grant, uint16_t window, uint64_t now_us)
 {
@@ -53,9 +54,10 @@ void glink_spend_open(glink_spend_t *spend, uint16_t window)
     spend->tell = false;
 }
 
-void glink_spend_granted(glink_spend_t *spend, uint16_t allowed)
+void glink_spend_granted(glink_spend_t *spend, uint16_t allowed, uint16_t last_seq)
 {
-    if (glink_seq_after(allowed, spend->allowed)) spend->allowed = allowed;
+    const bool plausible = (uint16_t)(allowed - last_seq) <= MAX_AHEAD;
+    if (plausible && glink_seq_after(allowed, spend->allowed)) spend->allowed = allowed;
 }
 
 bool glink_spend_may_send(const glink_spend_t *spend, uint16_t last_seq)

@@ -4,8 +4,8 @@
 
 #include "glink_session.h"
 
-#define HEARTBEAT_US (GLINK_HEARTBEAT_MS * 1000u)
-#define DEAD_AFTER_US (GLINK_DEAD_AFTER_MS * 1000u)
+#define HEARTBEAT_US (GLINK_HEARTBEAT_MS * UINT64_C(1000))
+#define DEAD_AFTER_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
 
 void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t *app, uint16_t first_session)
 {
@@ -104,7 +104,8 @@ static void on_credit(glink_t *g, const uint8_t *body, size_t n)
 {
     glink_credit_t credit;
     glink_credit_unpack(&credit, body, n);
-    if (credit.channel == GLINK_CHAN_BULK_UP) glink_spend_granted(&g->bulk_spend, credit.allowed);
+    if (credit.channel != GLINK_CHAN_BULK_UP) return;
+    glink_spend_granted(&g->bulk_spend, credit.allowed, g->tx_seq[GLINK_CHAN_BULK_UP]);
 }
 
 static void on_highest_sent(glink_t *g, const uint8_t *body, size_t n)

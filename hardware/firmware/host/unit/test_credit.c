@@ -67,9 +67,10 @@ static void a_stuck_sender_says_so(void)
     CHECK(!spend.tell);
     glink_spend_tick(&spend, true, 8, 51000);
     CHECK(spend.tell && glink_spend_next_us(&spend) == 101000);
-    glink_spend_granted(&spend, 7); /* older than what we have */
+    glink_spend_granted(&spend, 7, 8); /* older than what we have */
+    glink_spend_granted(&spend, 8 + 256, 8); /* more than any queue holds */
     CHECK(!glink_spend_may_send(&spend, 8));
-    glink_spend_granted(&spend, 9);
+    glink_spend_granted(&spend, 9, 8);
     CHECK(glink_spend_may_send(&spend, 8));
     glink_spend_tick(&spend, true, 8, 52000);
     CHECK(!spend.stuck && !spend.tell && glink_spend_next_us(&spend) == GLINK_NEVER);

@@ -53,8 +53,8 @@ typedef struct glink_spend {
 
 void glink_spend_open(glink_spend_t *spend, uint16_t window);
 
-/* A grant arrived; an older one than we have changes nothing. */
-void glink_spend_granted(glink_spend_t *spend, uint16_t allowed);
+/* A grant arrived; one that is older than ours, or further ahead than any queue is long, changes nothing. */
+void glink_spend_granted(glink_spend_t *spend, uint16_t allowed, uint16_t last_seq);
 
 /* Whether the frame after `last_seq` may be sent. */
 bool glink_spend_may_send(const glink_spend_t *spend, uint16_t last_seq);
