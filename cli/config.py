@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from .config_file import line_of, literal_of, with_value
 from .errors import ConfigError
-from .settings import KEYS, TABLES, Key, Settings, Value, build
+from .settings import KEYS, TABLES, Key, Settings, Value, build, contradictions
 from .text import nearest, printable
 
 PATH_VARIABLE = "LORGNETTE_CONFIG"
@@ -50,6 +50,29 @@ class Loaded:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What every source says, right or wrong.
+
+    Attributes:
+        values: what is valid, by dotted name; a default is absent.
+        wrong: what was given for a setting and is not valid for it, by dotted name.
+        origins: of every setting there is.
+        faults: by dotted name, or by table where its values contradict each other; in the order found.
+    """
+
+    values: dict[str, Value]
+    wrong: dict[str, object]
+    origins: dict[str, Origin]
+    faults: dict[str, ConfigError]
+    path: Path
+
+    def note(self, name: str, given: object, error: ConfigError) -> None:
+        """Keep what is not valid for `name`."""
+        self.wrong[name] = given
+        self.faults.setdefault(name, error)
+
+
 def config_path(environment: Mapping[str, str] = os.environ) -> Path:
     """The configuration file, whether it exists or not."""
     if named := environment.get(PATH_VARIABLE):
@@ -78,29 +101,71 @@ def load(
     Raises:
         ConfigError: a source has an error. One sentence; the first error found.
     """
+    found = survey(options, path=path, environment=environment)
+    for error in found.faults.values():
+        raise error
+    return Loaded(build(found.values), found.origins, found.path)
+
+
+def survey(
+    options: Mapping[str, object] | None = None,
+    *,
+    path: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Survey:
+    """Read every source as `load` does, but keep what is wrong instead of stopping there.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no TOML.
+    """
     path = path or config_path(environment)
-    values: dict[str, Value] = {}
-    origins = dict.fromkeys(KEYS, DEFAULT)
-    text = read_text(path)
-    for name, raw in flatten(parse(text, path)).items():
-        where = f"{path}:{line_of(text, name)}"
-        values[name] = _checked(_known(name, where), raw, where)
-        origins[name] = Origin("file", where)
+    found = _survey_file(read_text(path), path)
     for name, key in KEYS.items():
         if (given := environment.get(key.variable, "")) != "":
-            values[name] = from_word(key, given, key.variable)
-            origins[name] = Origin("environment", key.variable)
-    if "llm.api_key" not in values and (secret := _read_secret(secret_path(path))):
-        values["llm.api_key"] = secret
-        origins["llm.api_key"] = Origin("file", str(secret_path(path)))
+            found.origins[name] = Origin("environment", key.variable)
+            try:
+                found.values[name] = from_word(key, given, key.variable)
+            except ConfigError as error:
+                found.note(name, given, error)
+    _survey_secret(found)
     for name, given_option in (options or {}).items():
         if given_option is not None:
-            values[name] = _checked(KEYS[name], given_option, "the command line")
-            origins[name] = Origin("option")
+            found.origins[name] = Origin("option")
+            try:
+                found.values[name] = _checked(KEYS[name], given_option, "the command line")
+            except ConfigError as error:
+                found.note(name, given_option, error)
+    _note_contradictions(found)
+    return found
+
+
+def _survey_file(text: str, path: Path) -> Survey:
+    found = Survey({}, {}, dict.fromkeys(KEYS, DEFAULT), {}, path)
+    for name, raw in flatten(parse(text, path)).items():
+        where = f"{path}:{line_of(text, name)}"
+        if name in KEYS:
+            found.origins[name] = Origin("file", where)
+        try:
+            found.values[name] = _checked(_known(name, where), raw, where)
+        except ConfigError as error:
+            found.note(name, raw, error)
+    return found
+
+
+def _survey_secret(found: Survey) -> None:
+    secret = secret_path(found.path)
     try:
-        return Loaded(build(values), origins, path)
-    except ValueError as error:
-        raise ConfigError(str(error), "'lorgnette config show' prints every value and where it comes from") from error
+        content = "" if "llm.api_key" in found.values else _read_secret(secret)
+        if content:
+            found.values["llm.api_key"] = _checked(KEYS["llm.api_key"], content, str(secret))
+            found.origins["llm.api_key"] = Origin("file", str(secret))
+    except ConfigError as error:
+        found.note("llm.api_key", "", error)
+
+
+def _note_contradictions(found: Survey) -> None:
+    for table, message in contradictions(found.values).items():
+        found.faults[table] = ConfigError(message, "'lorgnette config show' prints every value and where it comes from")
 
 
 def read_text(path: Path) -> str:
@@ -168,12 +233,16 @@ def from_word(key: Key, word: str, where: str) -> Value:
 def save(values: Mapping[str, Value], path: Path) -> None:
     """Write the values of these dotted names into the file and leave everything else in it as it is.
 
+    An error that the file has elsewhere stays and is no reason to refuse: this may be the first of several repairs.
+
     Raises:
-        ConfigError: the file has an error, or its way of writing a key is one that cannot be edited safely.
+        ConfigError: the file is no TOML, its way of writing a key is one that cannot be edited safely, or what would
+            be written is not valid or contradicts the rest. Nothing was written.
         OSError: the file cannot be written.
     """
     text = read_text(path)
     expected = flatten(parse(text, path))
+    before = _file_faults(text, path)
     for name, value in values.items():
         if KEYS[name].secret:
             raise _no_secret(KEYS[name], "", path)
@@ -185,11 +254,32 @@ def save(values: Mapping[str, Value], path: Path) -> None:
         written = {}
     if written != expected:
         raise ConfigError(f"cannot change {', '.join(values)} in {path} without risk", f"edit {path} by hand")
+    for place, error in _file_faults(text, path).items():
+        touched = any(name == place or name.startswith(place + ".") for name in values)
+        if touched or place not in before:
+            raise ConfigError(str(error), "nothing was written; 'lorgnette config show' prints the other values")
     replace_file(path, text)
 
 
+def _file_faults(text: str, path: Path) -> dict[str, ConfigError]:
+    found = _survey_file(text, path)
+    _note_contradictions(found)
+    return found.faults
+
+
 def replace_file(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a power cut, sees the old text or the new one, never a part."""
+    """Write a text file so that a reader, or a power cut, sees the old text or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+    try:
+        _replace_file(path, text)
+    except OSError as error:  # it may name the temporary file, which nobody asked for
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace_file(path: Path, text: str) -> None:
     import tempfile
 
     target = path.resolve()  # a linked file (dotfiles) stays a link

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing
+import unicodedata
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ class Key:
         choices: the only valid words; empty when any value of the type is.
         minimum, maximum: inclusive, for numbers.
         secret: never shown and never in the configuration file.
+        required: the empty string is no value.
+        web_address: an http or https address, or the empty string.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Key:
     minimum: float | None = None
     maximum: float | None = None
     secret: bool = False
+    required: bool = False
+    web_address: bool = False
 
     @property
     def variable(self) -> str:
@@ -55,6 +60,8 @@ class Key:
         if self.kind is tuple:
             if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
                 raise ValueError('must be a list of strings, such as ["notify-send", "lorgnette"]')
+            # A script of several lines is a word of a command, too.
+            _check_characters("".join(value).replace("\n", "").replace("\t", ""))
             return tuple(value)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -63,15 +70,41 @@ class Key:
         assert isinstance(value, str | int | float | bool)
         if self.choices and value not in self.choices:
             raise ValueError(f"must be one of {', '.join(self.choices)}, not {value!r}")
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, str):
+            self._check_text(value)
+        elif not isinstance(value, bool):
             self._check_range(value)
         return value
+
+    def _check_text(self, value: str) -> None:
+        _check_characters(value)
+        if self.required and not value.strip():
+            raise ValueError("must not be empty")
+        if self.web_address and value and not is_web_address(value):
+            raise ValueError(f"must be an address such as http://localhost:11434/v1, not {value!r}")
 
     def _check_range(self, value: float) -> None:
         too_low = self.minimum is not None and not value >= self.minimum
         too_high = self.maximum is not None and not value <= self.maximum
         if too_low or too_high:
             raise ValueError(f"must lie between {self.minimum:g} and {self.maximum:g}, not {value:g}")
+
+
+def is_web_address(text: str) -> bool:
+    """Whether it is http:// or https:// with a host and, where one is given, a possible port."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        possible = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and possible and not any(map(str.isspace, text))
+
+
+def _check_characters(text: str) -> None:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("must not hold control characters")
 
 
 _A_KIND: dict[type, str] = {
@@ -103,7 +136,9 @@ class TtsSettings:
 
 @dataclass(frozen=True, slots=True)
 class LlmSettings:
-    base_url: str = _key("", "an OpenAI-compatible server, such as http://localhost:11434/v1; empty for none")
+    base_url: str = _key(
+        "", "an OpenAI-compatible server, such as http://localhost:11434/v1; empty for none", web_address=True
+    )
     model: str = _key("", "the model's name on that server")
     timeout_s: float = _key(30.0, "seconds until an unanswered request fails", minimum=0.1, maximum=600)
     api_key: str = field(default="", repr=False, metadata={"help": "the server's key", "secret": True})
@@ -111,9 +146,9 @@ class LlmSettings:
 
 @dataclass(frozen=True, slots=True)
 class AudioSettings:
-    mic: str = _key("frame", "frame, host or a file")
-    speaker: str = _key("frame", "frame, host or a file")
-    camera: str = _key("frame", "frame, a picture or a folder of pictures")
+    mic: str = _key("frame", "frame, host or a file", required=True)
+    speaker: str = _key("frame", "frame, host or a file", required=True)
+    camera: str = _key("frame", "frame, a picture or a folder of pictures", required=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +209,26 @@ def build(values: dict[str, Value]) -> Settings:
     Raises:
         ValueError: values that are valid alone contradict each other.
     """
-    hints = typing.get_type_hints(Settings)
     flat = {name: value for name, value in values.items() if "." not in name}
-    tables: dict[str, Any] = {}
-    for table in TABLES:
-        prefix = table + "."
-        inner = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
-        tables[table] = hints[table](**inner)
+    tables = {table: _table(table, values) for table in TABLES}
     return Settings(**flat, **tables)  # type: ignore[arg-type]  # each value went through Key.check
+
+
+def contradictions(values: dict[str, Value]) -> dict[str, str]:
+    """The tables of which valid values contradict each other, each with the sentence that says so."""
+    found: dict[str, str] = {}
+    for table in TABLES:
+        try:
+            _table(table, values)
+        except ValueError as error:
+            found[table] = str(error)
+    return found
+
+
+def _table(table: str, values: dict[str, Value]) -> Any:
+    prefix = table + "."
+    inner = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    return typing.get_type_hints(Settings)[table](**inner)
 
 
 def get(settings: Settings, name: str) -> Value:

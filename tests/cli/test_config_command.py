@@ -68,6 +68,18 @@ def test_set_writes_and_says_what_wins(config_file: Path, monkeypatch: pytest.Mo
         (("baud", "fast"), "must be a whole number"),
         (("llm.api_key", "x"), "is a secret"),
         (("tts", "x"), "is a table"),
+        (("llm.base_url", "localhost:11434"), "must be an address such as http://"),
+        (("llm.base_url", "ftp://host/v1"), "must be an address such as http://"),
+        (("llm.base_url", "http://"), "must be an address such as http://"),
+        (("llm.base_url", "http://host:99999/v1"), "must be an address such as http://"),
+        (("llm.base_url", "http://ho st/v1"), "must be an address such as http://"),
+        (("llm.base_url", "http://host/\x1b[2J"), "must not hold control characters"),
+        (("audio.mic", ""), "audio.mic must not be empty"),
+        (("audio.speaker", " "), "audio.speaker must not be empty"),
+        (("audio.camera", ""), "audio.camera must not be empty"),
+        (("port", "sim://\n"), "must not hold control characters"),
+        (("tts.voice", "en\x85"), "must not hold control characters"),
+        (("hooks.on_turn", '["logger", "\\u0000"]'), "must not hold control characters"),
     ],
 )
 def test_set_refuses_what_is_not_valid(config_file: Path, arguments: tuple[str, str], says: str) -> None:
@@ -78,6 +90,10 @@ def test_set_refuses_what_is_not_valid(config_file: Path, arguments: tuple[str, 
     assert not config_file.exists()
 
 
+def test_a_hook_may_be_a_script_of_several_lines(config_file: Path) -> None:
+    assert invoke("config", "set", "hooks.on_turn", '["sh", "-c", "date\\n\\tls"]').exit_code == 0
+
+
 def test_a_malformed_file_stops_every_command_that_reads_it(config_file: Path) -> None:
     config_file.write_text("port = \x1b[2J", encoding="utf-8")
     for command in (("config", "show"), ("config", "set", "port", "x")):
@@ -85,3 +101,67 @@ def test_a_malformed_file_stops_every_command_that_reads_it(config_file: Path) -
         assert result.exit_code == ExitCode.CONFIG
         assert_one_sentence(result.stderr)
         assert "\x1b" not in result.output
+
+
+def test_a_contradiction_is_not_written(config_file: Path) -> None:
+    for text in ("", "[endpointing]\nstop_threshold = 0.3\n"):
+        config_file.write_text(text, encoding="utf-8")
+        result = invoke("config", "set", "endpointing.start_threshold", "0.1")
+        assert result.exit_code == ExitCode.CONFIG
+        assert_one_sentence(result.stderr)
+        assert "stop_threshold <= start_threshold" in result.stderr
+        assert "nothing was written" in result.stderr
+        assert result.stdout == ""
+        assert config_file.read_text(encoding="utf-8") == text
+    assert invoke("config", "set", "endpointing.stop_threshold", "0.05").exit_code == 0
+    assert invoke("config", "set", "endpointing.start_threshold", "0.1").exit_code == 0
+
+
+def test_show_shows_a_contradicting_file_and_set_repairs_it(config_file: Path) -> None:
+    config_file.write_text("[endpointing]\nstart_threshold = 0.1\n", encoding="utf-8")
+    shown = invoke("config", "show")
+    assert shown.exit_code == ExitCode.CONFIG
+    assert_one_sentence(shown.stderr)
+    assert "config show" not in shown.stderr  # the remedy must not lead back here
+    lines = {line.split()[0]: line for line in shown.stdout.splitlines()}
+    assert lines["endpointing.start_threshold"].split()[1:] == ["0.1", "file", f"{config_file}:2"]
+    assert "stop_threshold <= start_threshold" in lines["endpointing"]
+    assert set(KEYS) <= set(lines)
+    assert invoke("config", "set", "endpointing.start_threshold", "0.6").exit_code == 0
+    assert invoke("config", "show").exit_code == 0
+
+
+def test_show_shows_what_is_wrong_beside_what_is_right(config_file: Path) -> None:
+    config_file.write_text(
+        "prot = 'x'\nbaud = 'fast'\n[tts]\nvoice = 'en-gb'\n[llm]\napi_key = 'sesame'\n", encoding="utf-8"
+    )
+    shown = invoke("config", "show")
+    assert shown.exit_code == ExitCode.CONFIG
+    assert_one_sentence(shown.stderr)
+    assert "sesame" not in shown.output
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["tts.voice", "en-gb", "file", f"{config_file}:4"] in lines
+    place = lines.index(["baud", "fast", "file", f"{config_file}:2"])
+    assert lines[place + 1][:1] == ["!"]
+    assert "whole number" in " ".join(lines[place + 1])
+    assert any(line[:2] == ["prot", "!"] for line in lines)
+    as_json = invoke("config", "show", "--json")
+    assert as_json.exit_code == ExitCode.CONFIG
+    assert [problem["name"] for problem in json.loads(as_json.stdout)["problems"]] == ["prot", "baud", "llm.api_key"]
+
+
+def test_one_of_two_errors_can_be_repaired_alone(config_file: Path) -> None:
+    config_file.write_text("prot = 'x'\nbaud = 'fast'\n", encoding="utf-8")
+    result = invoke("config", "set", "baud", "9600")
+    assert result.exit_code == 0
+    assert "there is still an error elsewhere" in result.stderr
+    assert config_file.read_text(encoding="utf-8") == "prot = 'x'\nbaud = 9600\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to, not even root")
+def test_a_file_that_cannot_be_written_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORGNETTE_CONFIG", "/proc/a")
+    result = invoke("config", "set", "port", "sim://")
+    assert result.exit_code == ExitCode.FAILURE
+    assert_one_sentence(result.stderr)
+    assert "/proc/a:" in result.stderr
