@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.frame_builds import FrameFactory
+from tests.support.frame_builds import SANITIZER_ENV, SANITIZERS, FrameFactory, compile_c, need_flags
 from tests.support.raw_host import MS, RawHost, all_of
 
 from lorgnette.firmware_bridge import messages as m
@@ -142,3 +142,30 @@ def test_a_program_that_breaks_the_stream(answer: str, complaint: str) -> None:
     with pytest.raises(DeviceLost, match=complaint):
         frame.step(0)
     frame.close()
+
+
+OVERFLOW = """
+#include <stdio.h>
+#include <stdlib.h>
+int main(int n, char **names)
+{
+    (void)names;
+    char *block = malloc(8);
+    fputs("HAL1", stdout);
+    fflush(stdout);
+    (void)getchar();
+    if (block != NULL) block[7 + n] = 'x';
+    return 0;
+}
+"""
+
+
+@pytest.mark.cross
+def test_a_sanitizers_report_is_quoted(tmp_path: Path) -> None:
+    """The tests on the sanitizer build can fail: one octet too many, and the step says so."""
+    compiler = need_flags(tmp_path, SANITIZERS, "gcc")
+    (tmp_path / "overflow.c").write_text(OVERFLOW, encoding="ascii")
+    compile_c(compiler, SANITIZERS, [tmp_path / "overflow.c"], "-o", str(tmp_path / "overflow"))
+    frame = PipeFrame([str(tmp_path / "overflow")], env=SANITIZER_ENV)
+    with pytest.raises(DeviceLost, match=r"status [1-9]\d*\n.*overflow\.c:11"):  # whichever sanitizer sees it first
+        frame.step(0)
