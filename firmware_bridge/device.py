@@ -7,6 +7,7 @@ frame is used for.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
 import time
@@ -32,9 +33,14 @@ CLOSE_TIMEOUT_S = 3.0
 # The core answers every request within its own timeout. This much later its thread must be dead.
 GRACE_S = 5.0
 
+_log = logging.getLogger(__name__)
+
 
 class Device(DeviceApi):
-    """A connected frame. Make one with `Device.open`, close it with `close` or a `with` block."""
+    """A connected frame. Make one with `Device.open`, close it with `close` or a `with` block.
+
+    A callback that raises is logged, and a subscriber that does so is not called again; the others are.
+    """
 
     def __init__(
         self,
@@ -48,7 +54,7 @@ class Device(DeviceApi):
         Raises:
             BridgeError: nothing answered within `timeout_s`, or something that is no frame of this version.
         """
-        super().__init__(DeviceCore(Link(transport.name), lambda: secrets.randbits(32), timeout_s))
+        super().__init__(DeviceCore(Link(transport.name), lambda: secrets.randbits(32), timeout_s, shielded=True))
         self._clock = clock
         self._transport: Transport | None = transport
         self._reopen = reopen
@@ -137,16 +143,16 @@ class Device(DeviceApi):
 
     # ------------------------------------------------------------------------------ the I/O thread
     def _run(self) -> None:
+        fault: BridgeError | None = None
         try:
             self._core.port_opened(self._clock())
             while self._stop is None and (self.connected or self._core.info or not self._core.first_error):
                 self._turn()
-        except BaseException:  # a callback raised: say goodbye without it
-            self._core.subscribers.clear()
-            raise
+        except BaseException as error:  # nobody above would hear of it
+            _log.exception("the link's thread failed")
+            fault = DeviceLost(f"The link's thread failed: {error!r}.", "Start again.")
         finally:
-            self._say_goodbye()
-            self._settled.set()
+            self._say_goodbye(fault)
 
     def _turn(self) -> None:
         """One round: what is due, what others want, what goes out, what comes in."""
@@ -180,9 +186,15 @@ class Device(DeviceApi):
         return LONGEST_READ_S if due_s is None else min(max(0.0, due_s - self._clock()), LONGEST_READ_S)
 
     def _run_commands(self) -> None:
-        while self._commands:
-            with contextlib.suppress(IndexError):  # another thread may empty it when this one is gone
-                run_quietly(self._commands.popleft())
+        while True:
+            try:
+                command = self._commands.popleft()
+            except IndexError:  # none left; another thread may have taken the last one when this one is gone
+                return
+            try:
+                run_quietly(command)
+            except Exception:  # it must not take those behind it along
+                _log.exception("a command to the link failed")
 
     def _drop_port(self, error: TransportError) -> None:
         if self._transport is not None:
@@ -203,13 +215,26 @@ class Device(DeviceApi):
         self._core.port_opened(self._clock())
         return self._transport
 
-    def _say_goodbye(self) -> None:
-        self._core.close(self._stop if self._stop is not None else CloseReason.DONE)
-        if self._transport is not None:
+    def _say_goodbye(self, fault: BridgeError | None) -> None:
+        """First the frame, so that its sensors stop, then whoever waits: their callbacks are not ours."""
+        try:
+            try:
+                self._core.link.close(self._stop if self._stop is not None else CloseReason.DONE)
+                self._send_rest()
+            except Exception:
+                _log.exception("the session could not be closed")
+            self._core.end(fault)
+        finally:
+            self._ended = True  # before the last look, so that no command falls in between
+            self._settled.set()
+            self._run_commands()
+
+    def _send_rest(self) -> None:
+        if self._transport is None:
+            return
+        try:
             with contextlib.suppress(BridgeError):  # the port is gone: the frame notices by itself within 3 s
                 if data := self._core.link.data_to_send():
                     self._transport.write(data)
+        finally:
             self._transport.close()
-        self._core.deliver()
-        self._ended = True  # before the last look, so that no command falls in between
-        self._run_commands()

@@ -47,9 +47,13 @@ _log = logging.getLogger(__name__)
 
 
 class DeviceCore:
-    """Owned by one thread at a time. `nonce` returns a fresh random u32 for each handshake."""
+    """Owned by one thread at a time. `nonce` returns a fresh random u32 for each handshake.
 
-    def __init__(self, link: Link, nonce: Callable[[], int], hello_timeout_s: float) -> None:
+    With `shielded` a callback that raises is logged and, when it is a subscriber, dropped: a mistake in one must not
+    keep the link from the others. Without, its exception reaches whoever drives the core.
+    """
+
+    def __init__(self, link: Link, nonce: Callable[[], int], hello_timeout_s: float, *, shielded: bool = False) -> None:
         self.link = link
         self.info: DeviceInfo | None = None
         self.connected = False
@@ -57,6 +61,7 @@ class DeviceCore:
         self.subscribers: list[Callable[[Event], None]] = []
         self._nonce = nonce
         self._hello_timeout_s = hello_timeout_s
+        self._shielded = shielded
         self._done: dict[int, Callable[[CallFinished], None]] = {}
         self._photo: PhotoTaker | None = None
         self._now_s = 0.0
@@ -73,10 +78,11 @@ class DeviceCore:
                 raise DeviceLost("The frame is not connected.", "Check its cable: lorgnette doctor")
             self._done[self.link.call(method, args, timeout_s)] = done
         except BridgeError as error:
-            done(CallFinished(0, method, None, None, error))
+            self.tell(done, CallFinished(0, method, None, None, error))
         except Exception as error:  # of arguments that are no message at all: whoever waits must hear of it
             _log.exception("a request could not be made")
-            done(CallFinished(0, method, None, None, LocalProtocolError(f"{words(method)} failed here: {error!r}")))
+            failed = LocalProtocolError(f"{words(method)} failed here: {error!r}")
+            self.tell(done, CallFinished(0, method, None, None, failed))
 
     def play(self, stream: int, pcm: bytes, last: bool) -> None:
         if self.link.state is State.OPEN:  # without a frame there is nobody to hear it; Disconnected has told
@@ -84,9 +90,9 @@ class DeviceCore:
 
     def post_photo(self, done: PhotoDone, timeout_s: float) -> None:
         if self._photo is not None and not self._photo.over:
-            done(RequestRefused("A photo is being taken already.", RpcStatus.BUSY, "Wait for it."))
+            self.tell(done, RequestRefused("A photo is being taken already.", RpcStatus.BUSY, "Wait for it."))
             return
-        photo = self._photo = PhotoTaker(self.link, done, self._now_s, timeout_s)
+        photo = self._photo = PhotoTaker(self.link, lambda outcome: self.tell(done, outcome), self._now_s, timeout_s)
         self.post(Method.TAKE_PHOTO, None, lambda finished: photo.on_reply(finished, self._now_s), REQUEST_TIMEOUT_S)
 
     # ------------------------------------------------------------------------------ port and time
@@ -117,10 +123,16 @@ class DeviceCore:
         pause_s, self._back_off_s = self._back_off_s, min(2 * self._back_off_s, LONGEST_BACK_OFF_S)
         return pause_s
 
-    def close(self, reason: CloseReason) -> None:
-        self.link.close(reason)
+    def end(self, error: BridgeError | None = None) -> None:
+        """The link is closed: answer whoever still waits. `error`, if it was not asked for, is told to subscribers."""
         if self._photo is not None:
             self._photo.on_lost(DeviceLost("The link was closed while a photo was on its way."))
+        self.deliver()
+        was, self.connected = self.connected, False
+        if error is not None:
+            self.first_error = self.first_error or error
+            if was:
+                self._publish(Disconnected(error))
 
     def _start(self, now_s: float) -> None:
         self.link.start(self._nonce(), now_s, self._hello_timeout_s)
@@ -130,8 +142,28 @@ class DeviceCore:
         """Hand every waiting event to whom it concerns."""
         while (event := self.link.next_event()) is not None:
             if self._handle(event):
-                for callback in tuple(self.subscribers):
-                    callback(event)
+                self._publish(event)
+
+    def unsubscribe(self, callback: Callable[[Event], None]) -> None:
+        """Idempotent."""
+        if callback in self.subscribers:
+            self.subscribers.remove(callback)
+
+    def tell(self, callback: Callable[[T], object], value: T) -> bool:
+        """Call somebody back; False when it raised and that was logged."""
+        try:
+            callback(value)
+        except Exception:
+            if not self._shielded:
+                raise
+            _log.exception("a callback of the link raised")
+            return False
+        return True
+
+    def _publish(self, event: Event) -> None:
+        for callback in tuple(self.subscribers):
+            if not self.tell(callback, event):
+                self.unsubscribe(callback)
 
     def _handle(self, event: Event) -> bool:
         """Act on an event; False when it is of no interest outside."""
@@ -151,7 +183,7 @@ class DeviceCore:
                 return was  # attempts to come back are quiet
             case CallFinished():
                 if (done := self._done.pop(event.call_id, None)) is not None:
-                    done(event)
+                    self.tell(done, event)
                 return False
             case ObjectReceived() | ObjectFailed():
                 if self._photo is not None:
@@ -183,7 +215,7 @@ class DeviceApi(ABC):
 
     @property
     def connected(self) -> bool:
-        """False between Disconnected and Connected."""
+        """False between Disconnected and Connected, and after `close`."""
         return self._core.connected
 
     @property
@@ -198,8 +230,12 @@ class DeviceApi(ABC):
             self._core.link.on_frame = None
             return
 
-        def on_frame(record: WireRecord) -> None:
+        def write(record: WireRecord) -> None:
             log(record.direction, record.host_time_s, record.channel, record.size_bytes, record.summary)
+
+        def on_frame(record: WireRecord) -> None:
+            if not self._core.tell(write, record):
+                self.wire_log = None
 
         self._core.link.on_frame = on_frame
 
@@ -208,10 +244,10 @@ class DeviceApi(ABC):
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with Connected, Disconnected, AudioReceived, FrameReported and ConsoleText from now on.
 
-        Returns a function that ends the subscription.
+        `close` is no Disconnected: whoever asked for it knows. Returns a function that ends the subscription.
         """
         self._core.subscribers.append(callback)
-        return lambda: self._core.subscribers.remove(callback)
+        return lambda: self._core.unsubscribe(callback)
 
     def request(
         self, method: Method, args: Message | None = None, timeout_s: float = REQUEST_TIMEOUT_S

@@ -86,8 +86,8 @@ class LockstepDevice(DeviceApi):
         if self._closed:
             return
         self._closed = True
-        self._core.close(reason)
-        self._core.deliver()
+        self._core.link.close(reason)
+        self._core.end()
         self.frame.step(self._now_us(), self._core.link.data_to_send())
         self.frame.close()
 

@@ -44,6 +44,7 @@ from lorgnette.firmware_bridge.messages import (
     SetVolumeArgs,
     SetVolumeResult,
 )
+from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator.microphone import ScriptedMicrophone
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 
@@ -93,6 +94,10 @@ class Watch:
             seen.append(self._queue.get(timeout=PATIENCE_S))
         return seen
 
+    @property
+    def empty(self) -> bool:
+        return self._queue.empty()
+
     def report(self, kind: type) -> object:
         event = self.until(lambda e: isinstance(e, FrameReported) and isinstance(e.message, kind))[-1]
         assert isinstance(event, FrameReported)
@@ -117,6 +122,7 @@ def test_a_whole_conversation(port: Port) -> None:
         assert (ended.stream, ended.reason, ended.played_samples) == (stream, PlaybackEnd.PLAYED, 8_000)
         assert device.take_photo() == port.peripherals.camera.take()
         assert device.stats().rx_bad_frames == 0
+    assert not device.connected
     with pytest.raises(DeviceLost):
         device.request(Method.GET_STATE)
 
@@ -195,6 +201,7 @@ def test_a_subscription_can_be_ended(port: Port) -> None:
         seen: list[Event] = []
         end = device.subscribe(seen.append)
         end()
+        end()
         watch = Watch(device)
         device.request(Method.CAPTURE_START, CaptureStartArgs(0))
         watch.until(lambda e: isinstance(e, AudioReceived))
@@ -214,20 +221,102 @@ def test_a_misuse_that_nobody_waits_for_is_logged(port: Port, caplog: pytest.Log
     assert "stream 2 has ended" in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_callback_that_raises_closes_the_link_and_hangs_nobody() -> None:
-    peripherals = Peripherals()
-    device = Device.open("sim://", peripherals=peripherals, timeout_s=PATIENCE_S)
+@pytest.mark.parametrize("error", [ZeroDivisionError, IndexError, LocalProtocolError])
+def test_a_callback_that_raises_is_dropped_and_only_that_one(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
 
-    def raises(event: Event) -> None:
+    def raises(name: str) -> Callable[[object], None]:
+        def callback(_: object) -> None:
+            calls.append(name)
+            raise error(name)
+
+        return callback
+
+    peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
+    with Device.open("sim://", peripherals=peripherals, timeout_s=PATIENCE_S) as device:
+        wire = raises("wire log")
+        device.wire_log = lambda *record: wire(record)
+        device.subscribe(raises("subscriber"))
+        watch = Watch(device)
+        device.post(Method.GET_STATE, None, raises("post"))
+        device.post(Method.SET_VOLUME, SetVolumeArgs(300), raises("refused post"))
+        device.post_photo(raises("photo"))
+        device.post_photo(raises("refused photo"))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        watch.until(lambda e: isinstance(e, AudioReceived))
+        while "photo" not in calls:
+            watch.until(lambda e: isinstance(e, AudioReceived))
+        assert device.connected
+        assert device.wire_log is None
+    names = ("wire log", "subscriber", "post", "refused post", "photo", "refused photo")
+    assert sorted(calls) == sorted(names), "each of them once"
+    assert caplog.text.count("a callback of the link raised") == len(names)
+
+
+def test_callbacks_that_raise_do_not_keep_close_from_the_frame() -> None:
+    peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
+    device = Device.open("sim://", peripherals=peripherals, timeout_s=PATIENCE_S)
+    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    microphone_on: list[bool] = []
+
+    def at_the_end(_: object) -> None:
+        microphone_on.append(peripherals.microphone.on)
         raise ZeroDivisionError
 
-    device.subscribe(raises)
-    with pytest.raises(BridgeError):
-        for _ in range(1000):
-            device.request(Method.CAPTURE_START, CaptureStartArgs(0))
-    assert not peripherals.microphone.on
+    def ask(_: object) -> None:
+        device.post(Method.GET_STATE, None, at_the_end)
+        device.close()
+
+    device.post(Method.GET_STATE, None, ask)
     device.close()
+    device.close()
+    assert microphone_on == [False], "the microphone is off before anybody is told"
+    assert not device.connected
+    with pytest.raises(DeviceLost):
+        device.request(Method.GET_STATE)
+
+
+class Failing:
+    """A port whose read raises what no port should, once it is told to."""
+
+    def __init__(self, frame: SimTransport) -> None:
+        self.name = frame.name
+        self._frame = frame
+        self.fails = False
+
+    def read(self, timeout_s: float) -> bytes:
+        if self.fails:
+            raise ZeroDivisionError
+        return self._frame.read(timeout_s)
+
+    def write(self, data: bytes) -> None:
+        self._frame.write(data)
+
+    def wake(self) -> None:
+        self._frame.wake()
+
+    def close(self) -> None:
+        self._frame.close()
+
+
+def test_a_thread_that_dies_says_goodbye_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
+    port = Failing(SimTransport.open("sim://", peripherals))
+    with Device(port, lambda: port, PATIENCE_S) as device:
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        watch = Watch(device)
+        port.fails = True
+        lost = watch.until(lambda e: isinstance(e, Disconnected))[-1]
+        assert isinstance(lost, Disconnected)
+        assert "ZeroDivisionError" in str(lost.error)
+        with pytest.raises(DeviceLost):
+            device.request(Method.GET_STATE)
+        assert not device.connected
+        assert not peripherals.microphone.on
+    assert watch.empty
+    assert "the link's thread failed" in caplog.text
 
 
 # ---- a port that goes and comes

@@ -14,7 +14,6 @@ from lorgnette.firmware_bridge.messages import (
     BulkData,
     Call,
     Close,
-    CloseReason,
     Hello,
     Message,
     Method,
@@ -193,5 +192,6 @@ def test_a_session_that_ends_ends_the_photo(reached: str) -> None:
 def test_closing_ends_the_photo() -> None:
     rig = Rig()
     rig.accept()
-    rig.core.close(CloseReason.DONE)
+    rig.core.link.close()
+    rig.core.end()
     assert isinstance(rig.error, DeviceLost)
