@@ -480,7 +480,7 @@ SENTENCES_TEST = [
     "the bill please",
 ]
 WORDS_TEST = """
-abandon acorn adventure almond amber antelope arctic avocado bamboo barrel beaver biology blossom blueberry bracelet
+abandon acorn adventure almond amber antelope arctic avocado bamboo barrel beaver bluebell blossom blueberry bracelet
 breeze broccoli buffalo butterfly cactus calendar canyon caramel cathedral caterpillar cavern celery chimney cinnamon
 clarinet cobweb coconut compass coral cottage crocodile crystal cucumber dandelion diamond dolphin domino dragon drizzle
 emerald envelope falcon fiddle firefly flamingo fossil giraffe glacier gorilla granite hammock harvest hedgehog
