@@ -1,6 +1,6 @@
 """`python -m lorgnette.cli` is `lorgnette`."""
 
-from .main import entry
+from .entry import entry
 
 if __name__ == "__main__":
     entry()

@@ -14,6 +14,7 @@ from typing import Literal
 from .assistant.engines.protocols import ChatMessage, EngineError, EngineInfo
 from .config import load, unknown_variables
 from .errors import ConfigError, Failure, explain
+from .loading import load_aside
 from .settings import Settings
 
 Status = Literal["ok", "note", "absent", "failed"]
@@ -176,7 +177,7 @@ def _engine(name: str, run: Callable[[], EngineInfo]) -> Check:
     from .console import describe
 
     try:
-        return Check(name, "ok", describe(run()))
+        return Check(name, "ok", describe(load_aside(run)))
     except (EngineError, Failure) as error:
         return failed(name, error)
 

@@ -6,6 +6,7 @@ Only the chosen command's module is imported, so `lorgnette --help` answers at o
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -223,5 +224,23 @@ def _forget_stdout() -> None:
 
 
 def entry() -> None:
-    """The console script."""
-    cli.main()
+    """Run `lorgnette` as a process and exit with its status."""
+    try:
+        cli.main()
+    except SystemExit as done:
+        if any(thread.daemon for thread in threading.enumerate()):
+            _leave(done.code if isinstance(done.code, int) else ExitCode.OK)
+        raise
+
+
+def _leave(code: int) -> None:
+    """Exit at once. Everything is closed, but a thread is still deep in an engine's C++ code.
+
+    The interpreter's own shutdown would end that thread when it next asks for the lock, and the unwinding of its stack
+    ends the process with a message of the C++ runtime.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)

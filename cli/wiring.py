@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .assistant.endpointing import EndpointingSettings
+from .assistant.engines.protocols import SpeechToText, TextToSpeech, VoiceActivity
 from .assistant.pipeline import PipelineSettings
 from .assistant.turn import TurnSettings
 from .assistant.world import Engines
+from .loading import load_aside
 from .settings import Settings
 
 # hassil prepares each list of numbers when a sentence first needs it, which takes a third of a second.
@@ -13,7 +15,7 @@ WARM_UP = ("set a timer for one hour two minutes and three seconds", "set the vo
 
 
 def build_engines(settings: Settings, *, offline: bool = False, listen: bool = True, speak: bool = True) -> Engines:
-    """The engines of a session, warm: the first utterance does not pay for loading.
+    """The engines of a session, warm: the first utterance does not pay for loading. Ctrl-C ends it at any moment.
 
     Args:
         offline: leave out whatever needs a network.
@@ -23,6 +25,37 @@ def build_engines(settings: Settings, *, offline: bool = False, listen: bool = T
     Raises:
         EngineError: one that is needed cannot be had.
     """
+    return load_aside(lambda: _build_engines(settings, offline=offline, listen=listen, speak=speak))
+
+
+def build_ear(settings: Settings) -> tuple[SpeechToText, VoiceActivity]:
+    """Only what hears, warm. Raises EngineError."""
+
+    def load() -> tuple[SpeechToText, VoiceActivity]:
+        from .assistant.engines import choose
+        from .assistant.vad import SileroVad
+
+        ear = choose.speech_to_text(settings)
+        ear.warm()
+        return ear, SileroVad()
+
+    return load_aside(load)
+
+
+def build_voice(settings: Settings) -> TextToSpeech:
+    """Only what speaks, warm. Raises EngineError."""
+
+    def load() -> TextToSpeech:
+        from .assistant.engines import choose
+
+        voice = choose.text_to_speech(settings)
+        voice.warm()
+        return voice
+
+    return load_aside(load)
+
+
+def _build_engines(settings: Settings, *, offline: bool, listen: bool, speak: bool) -> Engines:
     from .assistant.engines import choose
     from .assistant.understanding import Understanding
     from .assistant.vad import SileroVad

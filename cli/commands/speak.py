@@ -53,13 +53,13 @@ def speak(text: str, out: Path | None, voice: str | None, port: str | None, baud
     if out is not None and port is not None:
         raise click.UsageError("-o and -p exclude each other: a file or the frame.")
     settings = load({"port": port, "baud": baud, "tts.voice": voice}).settings
-    from ..assistant.engines import choose
     from ..assistant.sentences import speakable, split_sentences
+    from ..wiring import build_voice
 
     sentences = [spoken for sentence in split_sentences(_text(text)) if (spoken := speakable(sentence))]
     if not sentences:
         raise click.UsageError("There is nothing to say in this text.")
-    tts = choose.text_to_speech(settings)
+    tts = build_voice(settings)
     if out is not None:
         with closing(made_aside(_audio(tts, sentences))) as audio:
             _to_file(out, b"".join(audio))

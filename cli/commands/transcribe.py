@@ -46,12 +46,11 @@ def transcribe(file: str, model: str | None, as_json: bool, offline: bool) -> No
     """
     settings = load({"stt.model": model}).settings
     pcm = decode_audio(sys.stdin.buffer.read(), "standard input") if file == STDIN else read_audio(Path(file))
-    from ..assistant.engines import choose
-    from ..assistant.vad import SileroVad
+    from ..wiring import build_ear
 
-    stt = choose.speech_to_text(settings)
+    stt, vad = build_ear(settings)
     heard: list[tuple[UtteranceEnded, Transcript]] = []
-    for utterance in utterances(pcm, SileroVad(), settings.endpointing):
+    for utterance in utterances(pcm, vad, settings.endpointing):
         transcript = stt.transcribe(utterance.pcm)
         heard.append((utterance, transcript))
         if not as_json:

@@ -1,0 +1,16 @@
+"""The console script. Imports nothing at first, so that Ctrl-C during the program's own imports is quiet too."""
+
+import sys
+
+
+def entry() -> None:
+    """Run `lorgnette` and exit with its status."""
+    try:
+        from .main import entry as run
+
+        run()
+    except KeyboardInterrupt:
+        # Before the front door stands, or after it has closed: the same words as in between.
+        if sys.stderr is not None:
+            sys.stderr.write("lorgnette: interrupted\n")
+        sys.exit(130)
