@@ -22,11 +22,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from .engine_calls import STAGES, EngineEffect, call_engine
-from .engines.protocols import EngineError
+from .engines.protocols import EngineError, ReplyStream
 from .events import (
     Cancel,
     Effect,
@@ -87,6 +88,7 @@ class LiveDriver:
     ) -> None:
         self._pipeline = pipeline
         self._world = world
+        self._engines = engines
         self._clock = clock
         self._inbox: queue.SimpleQueue[tuple[Event, threading.Semaphore | None]] = queue.SimpleQueue()
         self._microphone_slots = threading.Semaphore(MICROPHONE_FRAMES)
@@ -213,6 +215,9 @@ class LiveDriver:
             self._stragglers = tuple(left)
             if left:
                 logger.warning("still busy at the end: %s", ", ".join(left))
+            close = getattr(self._engines.llm, "close", None)  # a model on a server keeps connections
+            if close is not None:
+                close()
 
 
 class _QueueThread(ABC):
@@ -269,6 +274,8 @@ class _EngineWorker(_QueueThread):
         self._result_slots = result_slots
         self._cancelled_turn_id = 0  # this one and all before it; written by the turn thread only
         self._ending = False
+        self._lock = threading.Lock()
+        self._reply: tuple[int, ReplyStream] | None = None  # under way, and its turn
 
     def submit(self, effect: EngineEffect) -> None:
         if not self._put(effect):
@@ -277,26 +284,44 @@ class _EngineWorker(_QueueThread):
 
     def cancel(self, turn_id: int) -> None:
         self._cancelled_turn_id = max(self._cancelled_turn_id, turn_id)
+        self._close_unwanted_reply()
 
     def ask_to_end(self) -> None:
         self._ending = True
+        self._close_unwanted_reply()
         super().ask_to_end()
 
     def _take(self, item: EngineEffect) -> None:
-        if self._dropped(item):
+        if self._dropped(item.turn_id):
             return
-        events = call_engine(self._engines, item)
-        for event in events:
-            if not self._deliver(event, item):
-                break
-        events.close()  # an engine that streams lets go of its connection here
+        try:
+            with closing(call_engine(self._engines, item, lambda reply: self._begin_reply(item, reply))) as events:
+                for event in events:
+                    if not self._deliver(event, item):
+                        break
+        finally:
+            with self._lock:
+                self._reply = None
 
-    def _dropped(self, job: EngineEffect) -> bool:
-        return self._ending or job.turn_id <= self._cancelled_turn_id
+    def _begin_reply(self, job: EngineEffect, reply: ReplyStream) -> None:
+        with self._lock:
+            self._reply = (job.turn_id, reply)
+        self._close_unwanted_reply()  # it may have been cancelled just before
+
+    def _close_unwanted_reply(self) -> None:
+        """Wake this thread out of waiting for a model whose answer nobody wants: the next question is not to wait."""
+        with self._lock:
+            reply = self._reply[1] if self._reply is not None and self._dropped(self._reply[0]) else None
+        if reply is not None:
+            with suppress(ValueError):  # a generator at work cannot be closed from outside; its next piece is its last
+                reply.close()
+
+    def _dropped(self, turn_id: int) -> bool:
+        return self._ending or turn_id <= self._cancelled_turn_id
 
     def _deliver(self, event: Event, job: EngineEffect) -> bool:
         """False once the job is not wanted any more."""
-        while not self._dropped(job):
+        while not self._dropped(job.turn_id):
             if self._result_slots.acquire(timeout=RESULT_WAIT_S):
                 self._inbox.put((event, self._result_slots))
                 return True

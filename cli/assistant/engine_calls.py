@@ -6,10 +6,11 @@ Knows no thread and no clock. Whatever an engine raises becomes EngineFailed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import TypeVar
 
-from .engines.protocols import EngineError
+from .engines.protocols import EngineError, ReplyStream
 from .events import (
     EngineFailed,
     Event,
@@ -33,11 +34,17 @@ _Engine = TypeVar("_Engine")
 logger = logging.getLogger(__name__)
 
 
-def call_engine(engines: Engines, effect: EngineEffect) -> Generator[Event, None, None]:
-    """Do the work of one effect. Blocking; yields the events as they come, EngineFailed as the last one if it fails."""
+def call_engine(
+    engines: Engines, effect: EngineEffect, on_stream: Callable[[ReplyStream], None] = lambda _stream: None
+) -> Generator[Event, None, None]:
+    """Do the work of one effect. Blocking; yields the events as they come, EngineFailed as the last one if it fails.
+
+    `on_stream` is given a reply before the first piece is waited for: another thread may close it. Closing what is
+    returned here closes the reply too.
+    """
     stage = STAGES[type(effect)]
     try:
-        yield from _call(engines, effect)
+        yield from _call(engines, effect, on_stream)
     except EngineError as error:
         yield EngineFailed(effect.turn_id, EngineError(stage, str(error), error.remedy))
     except Exception as error:  # an engine's own bug must end a turn, never the session
@@ -45,15 +52,19 @@ def call_engine(engines: Engines, effect: EngineEffect) -> Generator[Event, None
         yield EngineFailed(effect.turn_id, EngineError(stage, f"{type(error).__name__}: {error}", "lorgnette doctor"))
 
 
-def _call(engines: Engines, effect: EngineEffect) -> Generator[Event, None, None]:
+def _call(
+    engines: Engines, effect: EngineEffect, on_stream: Callable[[ReplyStream], None]
+) -> Generator[Event, None, None]:
     turn_id = effect.turn_id
     if isinstance(effect, Transcribe):
         yield Transcribed(turn_id, _present(engines.stt, "stt", "speech recognition").transcribe(effect.pcm))
     elif isinstance(effect, Understand):
         yield Understood(turn_id, engines.understanding.match(effect.text))
     elif isinstance(effect, Think):
-        for text in _present(engines.llm, "llm", "language model").reply(effect.messages):
-            yield ReplyText(turn_id, text)
+        with closing(_present(engines.llm, "llm", "language model").reply(effect.messages)) as reply:
+            on_stream(reply)
+            for text in reply:
+                yield ReplyText(turn_id, text)
         yield ReplyText(turn_id, "", last=True)
     else:
         for pcm in _present(engines.tts, "tts", "voice").synthesize(effect.text):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from ..assistant.engines.protocols import ChatMessage, EngineError, EngineInfo, LanguageModel
+from ..assistant.engines.protocols import ChatMessage, EngineError, EngineInfo, LanguageModel, ReplyStream
 from ..assistant.events import (
     Act,
     ActDone,
@@ -96,6 +96,7 @@ def _words(text: str) -> str:
 def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offline: bool) -> WatchedModel | None:
     from ..assistant.driver import LiveDriver
     from ..assistant.pipeline import Pipeline
+    from ..hooks import HookRunner
     from ..wiring import build_engines, pipeline_settings
 
     engines = build_engines(loaded.settings, offline=offline, listen=False, speak=False)
@@ -104,11 +105,20 @@ def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offl
     # The model's own error says more than the turn's "took too long": let it come first.
     turn = replace(wanted.turn, voice=False, llm_timeout_s=loaded.settings.llm.timeout_s + 2)
     pipeline = Pipeline(replace(wanted, turn=turn), None)
-    driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice])
+    hooks = HookRunner(loaded.settings.hooks, _warn)
+    driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice, hooks.on_notice])
     answer.when_done = lambda: driver.post(MicrophoneEnded())
     driver.post(TextEntered(words))
-    driver.run()
+    try:
+        driver.run()
+    finally:
+        hooks.close()
     return model
+
+
+def _warn(problem: Problem) -> None:
+    """A hook that fails does not make the answer wrong."""
+    click.echo(f"lorgnette: {printable(problem.message)}", err=True)
 
 
 class FrameOnDemand:
@@ -161,12 +171,34 @@ class WatchedModel:
     def info(self) -> EngineInfo:
         return self._model.info
 
-    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
+    def reply(self, messages: Sequence[ChatMessage]) -> WatchedReply:
+        return WatchedReply(self, self._model.reply(messages))
+
+    def close(self) -> None:
+        close = getattr(self._model, "close", None)
+        if close is not None:
+            close()
+
+
+class WatchedReply:
+    """One reply of a watched model. No generator: `close` has to reach the model from another thread."""
+
+    def __init__(self, model: WatchedModel, pieces: ReplyStream) -> None:
+        self._model = model
+        self._pieces = pieces
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
         try:
-            yield from self._model.reply(messages)
+            return next(self._pieces)
         except EngineError as error:
-            self.error = error
+            self._model.error = error
             raise
+
+    def close(self) -> None:
+        self._pieces.close()
 
 
 class Answer:

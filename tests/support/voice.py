@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from lorgnette.cli.assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame
@@ -79,7 +79,7 @@ class ListedModel:
         self.asked: list[Sequence[ChatMessage]] = []
         self._pieces = pieces
 
-    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
+    def reply(self, messages: Sequence[ChatMessage]) -> Generator[str, None, None]:
         self.asked.append(messages)
         yield from self._pieces
 

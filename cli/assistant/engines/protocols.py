@@ -76,12 +76,20 @@ class TextToSpeech(Protocol):
         ...
 
 
+class ReplyStream(Iterator[str], Protocol):
+    """A reply that arrives in pieces. Iterating blocks and raises EngineError."""
+
+    def close(self) -> None:
+        """End the reply. May be called from any thread: one that waits for the next piece is woken where it can be."""
+        ...
+
+
 class LanguageModel(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
-        """Yield the reply's text in pieces. Blocking; raises EngineError."""
+    def reply(self, messages: Sequence[ChatMessage]) -> ReplyStream:
+        """Begin a reply. Whoever stops before its end closes it, or the model goes on for nobody."""
         ...
 
 

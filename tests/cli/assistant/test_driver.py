@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
+from tests.support.http import Handler, serving
 from tests.support.voice import SPEECH, ListedEar, ListedModel, MarkedVad, PhraseMatcher, PromptWorld, ToneVoice
 
 from lorgnette.cli.assistant import driver as driver_module
 from lorgnette.cli.assistant.audio import FRAME_SAMPLES, AudioFrame
 from lorgnette.cli.assistant.driver import MICROPHONE_FRAMES, OBSERVER_NOTICES, WORLD_EVENTS, LiveDriver, Observer
 from lorgnette.cli.assistant.endpointing import EndpointingSettings
+from lorgnette.cli.assistant.engines.chat_engine import ChatEngine
 from lorgnette.cli.assistant.engines.protocols import ChatMessage, EngineInfo, Transcript
 from lorgnette.cli.assistant.events import (
     ActFinished,
@@ -149,7 +153,7 @@ class GatedEngine:
         self._wait()
         return Transcript("what time is it", True)
 
-    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
+    def reply(self, messages: Sequence[ChatMessage]) -> Generator[str, None, None]:
         try:
             while True:
                 self._wait()
@@ -186,6 +190,86 @@ def test_a_stream_of_a_cancelled_turn_is_closed() -> None:
         engine.gate.release(10)
         assert engine.closed.wait(LIMIT_S)
     assert FlushSpeaker(1) in world.executed or not played(world, 1)
+
+
+def chat_event(content: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": {"content": content}}]}).encode() + b"\n\n"
+
+
+class TalkingServer:
+    """A model server: to a question with "story" in it, it talks until its client goes; to the others, one sentence."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first  # said at once to who asked for a story
+        self.asked = threading.Semaphore(0)
+
+    def __call__(self, handler: Handler) -> None:
+        story = "story" in json.loads(handler.server.asked[-1].body)["messages"][-1]["content"]
+        handler.begin_stream()
+        handler.chunk(self._first if story else chat_event("Here I am.") + b"data: [DONE]\n\n")
+        self.asked.release()
+        if not story:
+            handler.chunk(b"")
+        elif handler.rfile.read(1) == b"":  # waits, silent, until the client has gone
+            raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    "first", [b": thinking\n\n", chat_event("Once upon a time. There was")], ids=["silent", "begun"]
+)
+def test_barge_in_reaches_a_model_that_is_waited_for(first: bytes) -> None:
+    answer, world = TalkingServer(first), PromptWorld()
+    with serving(answer) as server:
+        model = ChatEngine(server.url, "m")
+        with Session(world, Engines(PhraseMatcher(), None, ToneVoice(), model)) as session:
+            world.post(TextEntered("tell me a story"))
+            assert answer.asked.acquire(timeout=LIMIT_S)
+            if b"Once" in first:
+                session.notices.wait_for(ReplySpoken)
+            world.post(ButtonPressed("tap"))
+            assert session.notices.wait_for(TurnFinished).outcome == "interrupted"
+            world.post(TextEntered("are you there"))
+            assert session.notices.wait_for(TurnFinished).reply == "Here I am."
+            assert server.hung_up.wait(LIMIT_S)
+
+
+def test_the_end_of_a_session_reaches_a_model_that_is_waited_for() -> None:
+    answer, world = TalkingServer(b": thinking\n\n"), PromptWorld()
+    with serving(answer) as server:
+        model = ChatEngine(server.url, "m")
+        with Session(world, Engines(PhraseMatcher(), None, ToneVoice(), model)) as session:
+            world.post(TextEntered("tell me a story"))
+            assert answer.asked.acquire(timeout=LIMIT_S)
+        assert server.hung_up.wait(LIMIT_S)
+    assert session.driver.stats.stragglers == ()
+
+
+def test_a_reply_that_is_cut_off_is_closed_and_not_left_to_the_garbage_collector() -> None:
+    """The server of a reply that was long enough talks on to nobody until the connection is closed."""
+    answer, world = TalkingServer(chat_event("Word. " * 60)), PromptWorld()
+    gc.disable()
+    try:
+        with serving(answer) as server:
+            model = ChatEngine(server.url, "m")
+            with Session(world, Engines(PhraseMatcher(), None, ToneVoice(), model)) as session:
+                world.post(TextEntered("tell me a story"))
+                assert session.notices.wait_for(TurnFinished).outcome == "answered"
+                assert server.hung_up.wait(LIMIT_S)
+    finally:
+        gc.enable()
+
+
+def test_the_model_s_connections_are_closed_at_the_end() -> None:
+    closed = threading.Event()
+
+    class ClosableModel(ListedModel):
+        def close(self) -> None:
+            closed.set()
+
+    world = PromptWorld()
+    with Session(world, Engines(PhraseMatcher(), None, ToneVoice(), ClosableModel("Yes."))):
+        assert not closed.is_set()
+    assert closed.is_set()
 
 
 def test_sound_that_nobody_has_time_for_is_dropped_and_counted_and_never_blocks() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -244,7 +244,7 @@ class BrokenModel:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def reply(self, messages: Sequence[ChatMessage]) -> Iterator[str]:
+    def reply(self, messages: Sequence[ChatMessage]) -> Generator[str, None, None]:
         yield "It begins. "
         raise self._error
 
