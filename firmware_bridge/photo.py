@@ -36,7 +36,9 @@ class _Step(Enum):
 class PhotoTaker:
     """One photo. `on_reply`, `on_report`, `on_object` and `tick` move it; `done` is called once, at the end."""
 
-    def __init__(self, link: Link, done: Callable[[bytes | BridgeError], None], now_s: float, timeout_s: float) -> None:
+    def __init__(
+        self, link: Link, done: Callable[[bytes | BridgeError], object], now_s: float, timeout_s: float
+    ) -> None:
         self._link = link
         self._done = done
         self._step = _Step.ASKED
