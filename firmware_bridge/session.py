@@ -231,7 +231,8 @@ class Session:
 
     def _grant_bulk(self, now_s: float) -> None:
         self.send_link(Credit(Channel.BULK_UP, self._receive[Channel.BULK_UP].grant()))
-        self._credit_s = now_s + CREDIT_S
+        if self._read is not None:  # what comes when nothing is read is granted once, as far as it got
+            self._credit_s = now_s + CREDIT_S
 
     def _read_progress(self, now_s: float) -> list[Event]:
         read = self._read

@@ -47,6 +47,7 @@ from lorgnette.firmware_bridge.messages import (
     Hello,
     HighestSent,
     LogText,
+    Message,
     Method,
     MicAudio,
     Ping,
@@ -388,6 +389,15 @@ def test_bulk_credit_is_repeated_only_while_something_is_read(connected: Hand) -
     assert grants() in (10, 11)
 
 
+@pytest.mark.parametrize("stray", [BulkData(1, 0, b"x"), HighestSent(Channel.BULK_UP, 8)])
+def test_bulk_that_nobody_reads_leaves_no_deadline_behind(connected: Hand, stray: Message) -> None:
+    connected.send(*[stray] * 8)
+    connected.at(0.2)
+    deadline_s = connected.link.next_deadline()
+    assert deadline_s is not None
+    assert deadline_s > 0.2, "or whoever drives the link would never rest"
+
+
 def test_an_object_is_read_and_dropped_without_a_word_about_our_own_calls(connected: Hand) -> None:
     data = bytes(range(256)) * 16
     connected.link.read_object(3)
@@ -536,10 +546,10 @@ def test_valid_frames_with_random_payloads_never_crash_the_dispatcher(frames: li
     for step, frame in enumerate(frames):
         hand.link.receive_data(frame.encode(), step * 0.05)
         hand.at(step * 0.05)
+        deadline = hand.link.next_deadline()
+        assert deadline is None or deadline > step * 0.05, "what was due has been done"
     for event in events(hand.link):
         assert not isinstance(event, AudioReceived) or len(event.pcm) % 2 == 0
-    deadline = hand.link.next_deadline()
-    assert deadline is None or deadline >= 0
 
 
 @given(st.binary(max_size=300))
