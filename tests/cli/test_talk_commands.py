@@ -351,7 +351,7 @@ def test_a_model_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_server_whose_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORGNETTE_LLM_BASE_URL", "localhost")
     result = invoke("ask", "who was Ada Lovelace")
-    assert result.exit_code == ExitCode.ENGINE
+    assert result.exit_code == ExitCode.CONFIG
     assert_one_sentence(result.stderr)
 
 
