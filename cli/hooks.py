@@ -1,7 +1,8 @@
 """Runs the user's commands for what happens. Never in the way of the assistant.
 
-A hook is an argument list, started without a shell, that gets the notice as one JSON object on standard input. Hooks
-run one after the other on a thread of their own. A hook that fails is named once; the assistant goes on.
+A hook is an argument list, started without a shell, that gets the notice as one JSON object on standard input. Each
+hook has a thread and a short queue of its own, so one that hangs holds up no other. A hook that fails is named once,
+and in the end it is said how many events a hook never got; the assistant goes on.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TIMEOUT_S = 10.0
 QUEUE_NOTICES = 64  # about ten turns; a hook that is that far behind will not catch up
 MAX_COMPLAINT_CHARS = 200
 POLL_S = 0.2
+ENDING_S = 3.0  # at most, to end a command and what it started
 
 
 class HookRunner:
@@ -33,56 +35,90 @@ class HookRunner:
 
     Args:
         hooks: the configured commands.
-        on_problem: told once per hook that it failed, on the runner's thread.
+        on_problem: told once per hook that it failed, and in the end how many events it never got; on the hook's
+            thread, or on the caller's of `close`.
         timeout_s: a hook that runs longer is ended.
     """
 
     def __init__(
         self, hooks: HookSettings, on_problem: Callable[[Problem], None], timeout_s: float = TIMEOUT_S
     ) -> None:
-        self._commands: dict[type[Notice], tuple[str, ...]] = {}
+        self._hooks: dict[type[Notice], _Hook] = {}
         for kind, event in EVENT_NAMES.items():
             if command := getattr(hooks, f"on_{event}"):
-                self._commands[kind] = command
-        self._on_problem = on_problem
-        self._timeout_s = timeout_s
-        self._complained: set[str] = set()
-        self._queue: queue.Queue[Notice | None] = queue.Queue(QUEUE_NOTICES)
-        self._closing_at: float | None = None
-        self._thread: threading.Thread | None = None
-        if self._commands:
-            self._thread = threading.Thread(target=self._work, name="hooks", daemon=True)
-            self._thread.start()
+                self._hooks[kind] = _Hook(f"on_{event}", command, on_problem, timeout_s)
+        self._closed = False
 
     def on_notice(self, notice: Notice) -> None:
         """Queue the notice for its hook, if it has one. Returns at once."""
-        if type(notice) not in self._commands or self._closing_at is not None:
+        if not self._closed and (hook := self._hooks.get(type(notice))) is not None:
+            hook.put(notice)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Let the hooks that are queued finish, for at most `timeout_s`; what then still runs is ended, and said."""
+        if self._closed:
             return
+        self._closed = True
+        closing_at = time.monotonic() + timeout_s
+        for hook in self._hooks.values():
+            hook.begin_close(closing_at)
+        for hook in self._hooks.values():
+            hook.finish_close()
+
+
+class _Hook:
+    """One command, the notices that wait for it, and the thread that runs it for them, one after the other."""
+
+    def __init__(
+        self, name: str, command: tuple[str, ...], on_problem: Callable[[Problem], None], timeout_s: float
+    ) -> None:
+        self._name = name
+        self._command = command
+        self._on_problem = on_problem
+        self._timeout_s = timeout_s
+        self._complained = False
+        self._lost = (
+            0  # events that the command never got; changed by the thread that puts, then by the one that closes
+        )
+        self._closing_at: float | None = None
+        self._queue: queue.Queue[Notice | None] = queue.Queue(QUEUE_NOTICES)
+        self._thread = threading.Thread(target=self._work, name=f"hook {name}", daemon=True)
+        self._thread.start()
+
+    def put(self, notice: Notice) -> None:
+        """Queue a notice, or count it as lost. Returns at once."""
         try:
             self._queue.put_nowait(notice)
         except queue.Full:
-            name = self._name(notice)
-            self._complain(name, f"the hook {name} is too slow: some of its events were dropped")
+            self._lost += 1
+            self._complain(f"the hook {self._name} is too slow: some of its events were dropped")
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Let the hooks that are queued finish, for at most `timeout_s`; what then still runs is ended."""
-        if self._thread is None:
-            return
-        self._closing_at = time.monotonic() + timeout_s
-        with contextlib.suppress(queue.Full):
+    def begin_close(self, closing_at: float) -> None:
+        """Let the thread end when its queue is empty, or at `closing_at` on the monotonic clock."""
+        self._closing_at = closing_at
+        with contextlib.suppress(queue.Full):  # the thread then finds the queue empty, or the time over
             self._queue.put_nowait(None)
-        self._thread.join(timeout_s + 1.0)
-        self._thread = None
+
+    def finish_close(self) -> None:
+        """Wait for the thread and say what was lost."""
+        assert self._closing_at is not None
+        self._thread.join(max(0.0, self._closing_at - time.monotonic()) + ENDING_S)
+        while not self._queue.empty():
+            with contextlib.suppress(queue.Empty):
+                self._lost += self._queue.get_nowait() is not None
+        if self._lost:
+            events = "1 event" if self._lost == 1 else f"{self._lost} events"
+            self._report(f"the hook {self._name} never got {events}: it was too slow")
 
     def _work(self) -> None:
-        while True:
+        while self._time_left() > 0:
             try:
                 notice = self._queue.get(timeout=POLL_S)
             except queue.Empty:
                 if self._closing_at is not None:
                     return
                 continue
-            if notice is None or self._time_left() <= 0:
+            if notice is None:
                 return
             self._run(notice)
 
@@ -92,14 +128,13 @@ class HookRunner:
         return min(self._timeout_s, self._closing_at - time.monotonic())
 
     def _run(self, notice: Notice) -> None:
-        name, command = self._name(notice), self._commands[type(notice)]
         line = json.dumps(record(notice), ensure_ascii=False) + "\n"
         try:
-            failure = self._run_command(command, line.encode())
+            failure = self._run_command(self._command, line.encode("utf-8", "replace"))
         except OSError as error:
             failure = f"cannot be started: {(error.strerror or 'error').lower()}"
         if failure:
-            self._complain(name, f"the hook {name} ({printable(command[0])}) {failure}")
+            self._complain(f"the hook {self._name} ({printable(self._command[0])}) {failure}")
 
     def _run_command(self, command: Sequence[str], line: bytes) -> str:
         """Run one command to its end. Returns the end of a sentence when it failed, "" when it did not."""
@@ -116,7 +151,7 @@ class HookRunner:
         ):
             if not self._finished(process, line):
                 _end(process)
-                return "took too long and was ended"
+                return "took too long and was ended" if self._closing_at is None else "was ended with the program"
             if process.returncode == 0:
                 return ""
             words.seek(0)
@@ -136,14 +171,15 @@ class HookRunner:
             if time.monotonic() >= deadline or self._time_left() <= 0:
                 return False
 
-    def _name(self, notice: Notice) -> str:
-        return f"on_{EVENT_NAMES[type(notice)]}"
+    def _complain(self, message: str) -> None:
+        """Report the first failure only: a hook that fails at every event would drown the rest."""
+        if not self._complained:
+            self._complained = True
+            self._report(message)
 
-    def _complain(self, name: str, message: str) -> None:
-        if name not in self._complained:
-            self._complained.add(name)
-            remedy = "'lorgnette config show' prints the hooks; further failures of this one are not shown"
-            self._on_problem(Problem("hook", shortened(message, MAX_COMPLAINT_CHARS), remedy))
+    def _report(self, message: str) -> None:
+        remedy = "'lorgnette config show' prints the hooks; further failures of this one are not shown"
+        self._on_problem(Problem("hook", shortened(message, MAX_COMPLAINT_CHARS), remedy))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from threading import Event
 
 import pytest
+from tests.support.program import invoke
 
 from lorgnette.cli.assistant.engines.protocols import Transcript
 from lorgnette.cli.assistant.events import ActFinished, Problem, ReplySpoken, StateChanged, TranscriptReady
@@ -130,23 +132,71 @@ def test_something_left_in_the_background_delays_nothing() -> None:
     assert problems == []
 
 
-def test_nobody_waits_for_a_slow_hook(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
+def waits_for(gate: Path) -> tuple[str, ...]:
     code = "import sys, time, pathlib\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)"
+    return python(code, str(gate))
+
+
+def test_nobody_waits_for_a_slow_hook_and_what_it_loses_is_counted(tmp_path: Path) -> None:
     problems = Problems()
-    hooks = HookRunner(HookSettings(on_reply=python(code, str(gate))), problems, timeout_s=60)
+    hooks = HookRunner(HookSettings(on_reply=waits_for(tmp_path / "gate")), problems, timeout_s=60)
     for number in range(QUEUE_NOTICES + 10):  # returns although the first one still runs
         hooks.on_notice(ReplySpoken(number, "hello"))
     assert [problem.message for problem in problems] == [
         "the hook on_reply is too slow: some of its events were dropped"
     ]
-    gate.touch()
     hooks.close(0.0)
     hooks.on_notice(ReplySpoken(0, "after the end"))
+    # All but the one that it was started for, where its thread came to that before the end.
+    lost = [f"the hook on_reply never got {QUEUE_NOTICES + 10 - started} events: it was too slow" for started in (0, 1)]
+    assert problems[-1].message in lost
+    assert len(problems) == 2
+
+
+def test_a_hook_that_hangs_starves_no_other(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    tell = python("import sys, pathlib; pathlib.Path(sys.argv[1]).touch()", str(told))
+    hooks = HookRunner(HookSettings(on_reply=waits_for(tmp_path / "gate"), on_transcript=tell), Problems(), 60)
+    hooks.on_notice(ReplySpoken(1, "hello"))
+    hooks.on_notice(HEARD)
+    for _ in range(1200):
+        if told.exists():
+            break
+        time.sleep(0.05)
+    assert told.exists()  # while the other still hangs
+    hooks.close(0.0)
+
+
+def test_what_the_end_cuts_short_is_said(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = "import sys, time, pathlib; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_reply=python(code, str(started))), problems, timeout_s=600)
+    for number in range(3):
+        hooks.on_notice(ReplySpoken(number, "hello"))
+    while not started.exists():
+        time.sleep(0.05)
+    hooks.close(0.0)
+    messages = [problem.message for problem in problems]
+    assert any("was ended with the program" in message for message in messages)
+    assert messages[-1] == "the hook on_reply never got 2 events: it was too slow"
 
 
 def test_without_hooks_there_is_no_thread() -> None:
+    before = threading.active_count()
     hooks = HookRunner(HookSettings(), Problems())
     hooks.on_notice(HEARD)
+    assert threading.active_count() == before
     hooks.close()
-    assert hooks._thread is None
+
+
+def test_ask_runs_hooks_and_survives_them(tmp_path: Path, config_file: Path) -> None:
+    heard = tmp_path / "heard"
+    copy = python("import sys, pathlib; pathlib.Path(sys.argv[1]).write_bytes(sys.stdin.buffer.read())", str(heard))
+    config_file.write_text(
+        f"[hooks]\non_reply = {json.dumps(['/nowhere/at-all'])}\non_turn = {json.dumps(copy)}\n", encoding="utf-8"
+    )
+    result = invoke("ask", "what time is it")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(heard.read_text(encoding="utf-8"))["event"] == "turn"
+    assert "the hook on_reply (/nowhere/at-all) cannot be started" in result.stderr
