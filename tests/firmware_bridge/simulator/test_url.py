@@ -48,7 +48,7 @@ def test_what_runs_for_hours_is_not_kept() -> None:
     parts = parse_sim_url("sim://")
     parts.microphone.read(320, 0)
     parts.speaker.write(bytes(640), 48_000)
-    assert (parts.microphone.recorded, parts.microphone.recorded_at, parts.speaker.recorded) == (b"", [], b"")
+    assert not (parts.microphone.recorded or parts.microphone.recorded_at or parts.speaker.recorded)
     assert parts.speaker.samples == 48_320
 
 

@@ -81,7 +81,7 @@ typedef struct glink_stats {
     uint32_t tx_dropped; /* events that had to go because nobody read them */
 } glink_stats_t;
 
-/* 12.8 KB. The fields are glink's own; read `stats` if you like. */
+/* 11 KB. The fields are glink's own; read `stats` if you like. */
 typedef struct glink {
     glink_app_t app;
     glink_hello_ack_t identity; /* sent with nonce and session filled in */
