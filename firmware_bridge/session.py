@@ -108,8 +108,7 @@ class Session:
             raise LocalProtocolError("too many requests wait already")
         call_id = self._calls.start(method, args, now_s, timeout_s)
         if isinstance(args, FlushSpeakerArgs):
-            self._speaker.flush(args.stream)
-            self._playback.flushed(args.stream, now_s)
+            self._playback.flushed(args.stream, self._speaker.flush(args.stream), now_s)
         self._stats.rpc_calls += 1
         return call_id
 
@@ -182,8 +181,9 @@ class Session:
                 return [ConsoleText(printable_text(message.text))]
             case _ if isinstance(message, FrameMessage):
                 if isinstance(message, PlaybackEnded):
-                    self._playback.ended(message.stream)
                     self._speaker.flush(message.stream)  # it may have starved with the rest still here
+                    if not self._playback.ended(message.stream):
+                        return []
                 return [FrameReported(self._unwrapped(message))]
             case _:
                 self._stats.rx_unknown_frames += 1

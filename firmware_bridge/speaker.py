@@ -20,6 +20,9 @@ MAX_QUEUED_FRAMES = 10 * 60 * 50
 # second later, the report is lost.
 REPORT_LOST_S = DEAD_AFTER_MS / 1000 + 1.0
 
+# How many of our own reports we remember, to drop the frame's when it comes late after all.
+MADE_UP_KEPT = 16
+
 
 class SpeakerQueue:
     """Streams play one after another, in the order of their numbers (modulo 2**16)."""
@@ -63,8 +66,11 @@ class SpeakerQueue:
         """The next AudioFrame and its flags. Only while there is one."""
         return self._frames.popleft()
 
-    def flush(self, stream: int) -> None:
+    def flush(self, stream: int) -> set[int]:
         """Drop what is queued of `stream` and of older ones, now and in future.
+
+        Returns:
+            The streams that had something here, or had begun and not ended.
 
         Raises:
             LocalProtocolError: the stream is no u16.
@@ -72,10 +78,13 @@ class SpeakerQueue:
         _check(stream)
         if self._flushed is None or seq_diff(stream, self._flushed) > 0:
             self._flushed = stream
-        self._frames = deque(f for f in self._frames if seq_diff(f[0].stream, self._flushed) > 0)
-        if self._stream is not None and seq_diff(self._stream, self._flushed) <= 0:
+        dropped = {audio.stream for audio, _ in self._frames if seq_diff(audio.stream, self._flushed) <= 0}
+        self._frames = deque(f for f in self._frames if f[0].stream not in dropped)
+        if self._open and self._stream is not None and seq_diff(self._stream, self._flushed) <= 0:
+            dropped.add(self._stream)
             self._rest.clear()
             self._open = False
+        return dropped
 
     def _cut(self, last: bool) -> None:
         assert self._stream is not None
@@ -104,28 +113,40 @@ class PlaybackWatch:
     """Streams that were sent and whose end was not reported yet. A turn must not wait for a report that got lost."""
 
     def __init__(self) -> None:
+        self._made_up: deque[int] = deque(maxlen=MADE_UP_KEPT)
         self._samples: dict[int, int] = {}  # stream -> samples sent
         self._ended: int | None = None  # the newest stream that is over
         self._lost: dict[int, tuple[float, PlaybackEnd]] = {}  # stream -> until when to wait, its end
 
     def sent(self, audio: SpeakerAudio, flags: Flag, now_s: float) -> None:
-        if self._ended is not None and seq_diff(audio.stream, self._ended) <= 0:
+        if self._over(audio.stream):
             return
         self._samples[audio.stream] = audio.sample + len(audio.pcm) // 2
         if flags & Flag.LAST:
             self._lost.setdefault(audio.stream, (now_s + REPORT_LOST_S, PlaybackEnd.PLAYED))
 
-    def flushed(self, stream: int, now_s: float) -> None:
+    def flushed(self, stream: int, dropped: set[int], now_s: float) -> None:
+        """`stream` and older ones are flushed; `dropped` are those that the queue dropped something of."""
         for sent in self._samples:
             if seq_diff(sent, stream) <= 0:
                 self._lost[sent] = (now_s + REPORT_LOST_S, PlaybackEnd.FLUSHED)
+        for unsent in dropped - self._samples.keys():  # the frame never heard of it and will not report it
+            if not self._over(unsent):
+                self._lost[unsent] = (now_s, PlaybackEnd.FLUSHED)
 
-    def ended(self, stream: int) -> None:
-        """The frame reported the end of `stream`."""
+    def ended(self, stream: int) -> bool:
+        """The frame reported the end of `stream`; False when we had made that report up already."""
         self._lost.pop(stream, None)
         self._samples.pop(stream, None)
-        if self._ended is None or seq_diff(stream, self._ended) > 0:
+        if not self._over(stream):
             self._ended = stream
+        if stream in self._made_up:
+            self._made_up.remove(stream)
+            return False
+        return True
+
+    def _over(self, stream: int) -> bool:
+        return self._ended is not None and seq_diff(stream, self._ended) <= 0
 
     def tick(self, now_s: float, mic_sample: int) -> list[PlaybackEnded]:
         """The reports that are lost, made up for as well as we can tell."""
@@ -134,6 +155,7 @@ class PlaybackWatch:
             if now_s >= due_s:
                 reports.append(PlaybackEnded(stream, reason, mic_sample, self._samples.get(stream, 0)))
                 self.ended(stream)
+                self._made_up.append(stream)
         return reports
 
     def next_deadline(self) -> float | None:

@@ -372,6 +372,37 @@ def test_a_lost_end_of_a_flushed_playback_is_made_up_for(connected: Hand) -> Non
     assert made_up == FrameReported(PlaybackEnded(1, PlaybackEnd.FLUSHED, 0, 960))
 
 
+def test_an_end_of_playback_that_comes_after_all_is_no_second_one(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640 * 3), last=True)
+    connected.pull()
+    for step in range(1, 42):
+        connected.send(Pong(0, 0))
+        connected.at(step * 0.1)
+    connected.send(PlaybackEnded(1, PlaybackEnd.STARVED, 0, 960), PlaybackEnded(2, PlaybackEnd.PLAYED, 0, 5))
+    ends = [e.message for e in events(connected.link) if isinstance(e, FrameReported)]
+    assert [(m.stream, m.reason) for m in ends if isinstance(m, PlaybackEnded)] == [
+        (1, PlaybackEnd.PLAYED),
+        (2, PlaybackEnd.PLAYED),
+    ]
+
+
+def test_flushed_streams_that_never_left_the_host_are_reported_too(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640 * 8), last=True)
+    connected.pull()  # six of them; the frame will report this one
+    connected.link.send_audio(2, bytes(640 * 8), last=True)
+    connected.link.send_audio(3, bytes(100), last=False)
+    connected.link.call(Method.FLUSH_SPEAKER, FlushSpeakerArgs(3))
+    connected.at(0.0)
+    made_up = sorted((e.message for e in events(connected.link) if isinstance(e, FrameReported)), key=repr)
+    assert made_up == [PlaybackEnded(stream, PlaybackEnd.FLUSHED, 0, 0) for stream in (2, 3)]
+    connected.send(PlaybackEnded(1, PlaybackEnd.FLUSHED, 0, 640))
+    assert events(connected.link) == [FrameReported(PlaybackEnded(1, PlaybackEnd.FLUSHED, 0, 640))]
+    for step in range(1, 60):
+        connected.send(Pong(0, 0))
+        connected.at(step * 0.1)
+    assert not [e for e in events(connected.link) if isinstance(e, FrameReported)], "each of them once"
+
+
 def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
     connected.link.read_object(1)
     connected.pull()
