@@ -78,7 +78,7 @@ class Pipeline:
         self._timers = Timers()
         self._host_acts = HostActs(self._timers)
         self._turns = TurnMachine(settings.turn, Conversation(settings.conversation), clock)
-        self._input_ended = False
+        self.input_ended = False  # a finite microphone has delivered everything
         self._listen_from_sample = 0
         self._last_frame_s = 0.0
         self._silence_reported = False
@@ -120,7 +120,7 @@ class Pipeline:
         if isinstance(event, MicrophoneHeard):
             effects += self._hear(event.frame, now)
         elif isinstance(event, MicrophoneEnded):
-            self._input_ended = True
+            self.input_ended = True
             effects += self._end_utterance(now)
         elif isinstance(event, FrameLost):
             effects += self._end_utterance(now)
@@ -128,7 +128,7 @@ class Pipeline:
         elif isinstance(event, FrameBack):
             self._stop_hearing()
             self._listen_from_sample = 0  # a frame that has booted counts its samples anew
-            if self._settings.listen and not self._input_ended:
+            if self._settings.listen and not self.input_ended:
                 self._last_frame_s, self._silence_reported = now, False
                 effects.append(StartCapture())
             effects += self._turn_step(event, now)
@@ -136,7 +136,7 @@ class Pipeline:
             effects += self._tick(now)
         else:
             effects += self._turn_step(event, now)
-        if isinstance(event, StopRequested) or (self._input_ended and self._turns.idle):
+        if isinstance(event, StopRequested) or (self.input_ended and self._turns.idle):
             self._finished = True
             if self._settings.listen:
                 effects.append(StopCapture())
@@ -147,7 +147,7 @@ class Pipeline:
         self.dropped_frames += frame.dropped_frames
         self._last_frame_s, self._silence_reported = now, False
         self._turns.mic_sample = frame.end_sample
-        listening = self.state is TurnState.LISTENING and self._turns.frame_present and not self._input_ended
+        listening = self.state is TurnState.LISTENING and self._turns.frame_present and not self.input_ended
         if not listening or self._vad is None or frame.sample < self._listen_from_sample:
             return []
         effects: list[Effect] = []
@@ -173,7 +173,7 @@ class Pipeline:
         return self._last_frame_s + self._settings.microphone_stall_s if self._endpointing.speaking else None
 
     def _silence_deadline(self) -> float | None:
-        capturing = self._settings.listen and self._turns.frame_present and not self._input_ended
+        capturing = self._settings.listen and self._turns.frame_present and not self.input_ended
         if not capturing or self._silence_reported:
             return None
         return self._last_frame_s + self._settings.microphone_silent_s

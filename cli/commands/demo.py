@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,9 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
         if not as_json:
             console.on_notice(notice)
 
+    def stop_when_closed(stop: Callable[[], None]) -> None:
+        console.on_closed = stop
+
     try:
         result = run_demo(
             settings,
@@ -70,11 +74,14 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
             on_say=(lambda said: console.note(f"the wearer says: {said}")) if not as_json else lambda _said: None,
             on_frame=console.frame if not as_json else lambda _state: None,
             on_photo=keeper.photo,
+            on_start=stop_when_closed,
         )
     finally:
         keeper.close()
         console.close()
     write_folder(out, result)
+    if result.interruption is not None:
+        raise result.interruption
     if as_json:
         click.echo(json.dumps(as_object(result, out), ensure_ascii=False, indent=2))
     else:

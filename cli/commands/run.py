@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from ..options import (
 )
 
 if TYPE_CHECKING:
+    from ...firmware_bridge.link_events import DeviceInfo
+    from ..assistant.events import Notice
     from ..glasses.routes import CameraRoute, MicrophoneRoute, Post, SpeakerRoute
     from ..settings import Settings
 
@@ -95,44 +98,71 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
 
     microphone, speaker, camera = routes_of(settings)
     console = Console(as_json, DIAGNOSTICS.verbosity)
-    console.note("loading the engines")
-    engines = build_engines(settings, offline=offline)
-    device = peripherals = None
-    # A frame is opened unless nothing needs one: both ends of the talk are the host's and no port was named.
-    if microphone is None or speaker is None or settings.port:
-        device, peripherals = open_frame(settings, timeout_s)
-    keeper = Keeper(out, console.problem)
-    hooks = HookRunner(settings.hooks, console.problem)
-    glasses = Glasses(
-        device,
-        microphone=microphone,
-        speaker=speaker,
-        camera=camera,
-        on_photo=keeper.photo,
-        on_heard=keeper.heard,
-        on_presence=lambda message: absence.changed(message),
-        scripted_end=None if peripherals is None else lambda: peripherals.microphone.ended,
-    )
-    pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
-    driver = LiveDriver(pipeline, glasses, engines, [console.on_notice, keeper.on_notice, hooks.on_notice])
-    absence, console.on_closed = Absence(driver.stop), driver.stop
-    try:
+    with ExitStack() as open_parts:
+        device = peripherals = None
+        # A frame is opened unless nothing needs one: both ends of the talk are the host's and no port was named.
+        if microphone is None or speaker is None or settings.port:
+            device, peripherals = open_frame(settings, timeout_s)
+            open_parts.callback(device.close)
+            check_parts(device.info, needs_microphone=microphone is None, needs_speaker=speaker is None)
+        keeper = Keeper(out, console.problem)
+        open_parts.callback(keeper.close)
+        open_parts.callback(console.close)
+        console.note("loading the engines")
+        engines = build_engines(settings, offline=offline)
         console.engines(engines.infos())
         if device is not None:
             console.frame({"name": device.info.name, "led": f"{device.info.led_kind} light"})
+        hooks = HookRunner(settings.hooks, console.problem)
+        open_parts.callback(hooks.close)
+        glasses = Glasses(
+            device,
+            microphone=microphone,
+            speaker=speaker,
+            camera=camera,
+            on_photo=keeper.photo,
+            on_heard=keeper.heard,
+            on_spoken=keeper.spoken,
+            on_presence=lambda message: absence.changed(message),
+            scripted_end=None if peripherals is None else lambda: peripherals.microphone.ended,
+        )
+        turns = Turns()
+        pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
+        observers = [console.on_notice, keeper.on_notice, hooks.on_notice, turns.on_notice]
+        driver = LiveDriver(pipeline, glasses, engines, observers)
+        absence, console.on_closed = Absence(driver.stop), driver.stop
+        open_parts.callback(absence.close)
         driver.run()
-    finally:
-        absence.close()
-        glasses.close()
-        hooks.close()
-        keeper.close()
-        console.close()
     if absence.message:
         raise Failure(
             f"the frame did not come back within {ABSENCE_S:.0f} seconds: {absence.message}",
             "plug it in and run it again; 'lorgnette doctor' says what is wrong",
             ExitCode.DEVICE_LOST,
         )
+    if turns.count == 0 and pipeline.input_ended:
+        raise Failure("no speech was heard", "check the recording, or speak louder", ExitCode.NO_SPEECH)
+
+
+def check_parts(info: DeviceInfo, *, needs_microphone: bool, needs_speaker: bool) -> None:
+    """Refuse a session that could not be heard or could not answer. Raises Failure."""
+    for needed, fitted, part, option in (
+        (needs_microphone, info.has_microphone, "microphone", "--mic host"),
+        (needs_speaker, info.has_speaker, "speaker", "--speaker host"),
+    ):
+        if needed and not fitted:
+            raise Failure(f"this frame has no {part}", f"use {option}", ExitCode.FRAME_REFUSED)
+
+
+class Turns:
+    """Counts the turns of a session."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_notice(self, notice: Notice) -> None:
+        from ..assistant.events import TurnFinished
+
+        self.count += isinstance(notice, TurnFinished)
 
 
 class Absence:
@@ -141,23 +171,32 @@ class Absence:
     def __init__(self, stop: Callable[[], None]) -> None:
         self.message = ""  # why the session was ended, "" while it was not
         self._stop = stop
+        self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
     def changed(self, message: str | None) -> None:
         """The frame is lost (a sentence), or back (None)."""
-        self.close()
-        if message is not None:
-            self._timer = threading.Timer(ABSENCE_S, self._give_up, (message,))
-            self._timer.daemon = True
-            self._timer.start()
+        with self._lock:
+            self._cancel()
+            if message is not None:
+                self._timer = threading.Timer(ABSENCE_S, self._give_up, (message,))
+                self._timer.daemon = True
+                self._timer.start()
 
     def close(self) -> None:
+        with self._lock:
+            self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _give_up(self, message: str) -> None:
-        self.message = message
+        with self._lock:
+            if self._timer is not threading.current_thread():
+                return  # it came back as the time ran out
+            self.message = message
         self._stop()
 
 
@@ -180,7 +219,12 @@ def routes_of(
     if audio.mic == HOST:
         microphone = routes.HostMicrophone()
     elif audio.mic.startswith(TEXT):
-        microphone = routes.FileMicrophone(spoken(audio.mic.removeprefix(TEXT)))
+        words = audio.mic.removeprefix(TEXT).strip()
+        if not words:
+            raise Failure(
+                "--mic text: has no words", 'write them behind the colon: --mic "text:Take a photo."', ExitCode.USAGE
+            )
+        microphone = routes.FileMicrophone(spoken(words))
     elif audio.mic != FRAME:
         microphone = routes.FileMicrophone(read_audio(Path(audio.mic).expanduser()))
     speaker: Callable[[Callable[[], int], Post], SpeakerRoute] | None = None

@@ -31,7 +31,7 @@ from ..settings import Settings
 from ..wiring import build_engines, pipeline_settings
 from .script import BATTERY_PERCENT, SCRIPT, Line, room_noise, utterance
 
-SCHEMA = "lorgnette.demo/1"
+SCHEMA = 1
 PORT = "sim://"
 LEAD_S = 0.8  # the wearer waits this long before each line
 TURN_TIMEOUT_S = 30.0  # for one line, its own length excluded
@@ -62,10 +62,17 @@ class DemoResult:
     led: list[tuple[int, int]]
     wire: list[WireFrame]
     photos: list[bytes]
+    stopped_by: str = ""  # why the wearer stopped talking before the end
+    interruption: BaseException | None = None
 
     @property
     def faults(self) -> list[str]:
-        return [f"{outcome.line.said!r}: {fault}" for outcome in self.outcomes for fault in outcome.faults]
+        """Everything that did not go as the script says; lines that were never reached are faults too."""
+        found = [f"{outcome.line.said!r}: {fault}" for outcome in self.outcomes for fault in outcome.faults]
+        missed = len(SCRIPT) - len(self.outcomes)
+        if missed:
+            found.append(f"{missed} of {len(SCRIPT)} lines were not reached: {self.stopped_by or 'the session ended'}")
+        return found
 
 
 def run_demo(
@@ -77,8 +84,11 @@ def run_demo(
     on_say: Callable[[str], None],
     on_frame: Callable[[Mapping[str, Any]], None],
     on_photo: Callable[[bytes], Mapping[str, Any]],
+    on_start: Callable[[Callable[[], None]], None] = lambda _stop: None,
 ) -> DemoResult:
-    """Play the script to the end.
+    """Play the script to the end, or until Ctrl-C: then `interruption` is set and the rest is what came before it.
+
+    `on_start` is given what ends the session early.
 
     Raises:
         EngineError: an engine cannot be had.
@@ -101,13 +111,19 @@ def run_demo(
     pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
 
     def observe(notice: Notice) -> None:  # one observer: what is shown of a turn comes before what follows from it
-        on_notice(notice)
-        wearer.on_notice(notice)
+        try:
+            on_notice(notice)
+        finally:
+            wearer.on_notice(notice)
 
     driver = LiveDriver(pipeline, Glasses(device, on_photo=keep_photo), engines, [observe])
+    on_start(driver.stop)
     wearer.start(driver.stop)
+    interruption: BaseException | None = None
     try:
         driver.run()
+    except KeyboardInterrupt as stop:
+        interruption = stop
     finally:
         wearer.close()
     result = DemoResult(
@@ -119,6 +135,8 @@ def run_demo(
         led=[(sample, int(level)) for sample, level in peripherals.led],
         wire=wire.frames(),
         photos=photos,
+        stopped_by=wearer.stopped_by,
+        interruption=interruption,
     )
     for outcome in result.outcomes:
         judge(outcome, result.played_pcm)
@@ -219,6 +237,7 @@ class Wearer:
         on_frame: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self.outcomes: list[LineOutcome] = []
+        self.stopped_by = ""
         self._device, self._microphone, self._speech = device, peripherals.microphone, speech
         self._on_say, self._on_frame = on_say, on_frame
         self._notices: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
@@ -248,12 +267,14 @@ class Wearer:
                 turn = self._turn(TURN_TIMEOUT_S + len(pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ)
                 try:
                     state = self._device.request(Method.GET_STATE)
-                except BridgeError:
+                except BridgeError as error:
+                    self.stopped_by = str(error)
                     return
                 assert isinstance(state, GetStateResult)
                 self.outcomes.append(LineOutcome(line, turn, state))
                 self._on_frame(state_facts(state))
                 if turn is not None and not self._listening(TURN_TIMEOUT_S):
+                    self.stopped_by = "the assistant did not listen any more"
                     return
         finally:
             when_done()

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from ..assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame, WavWriter
 from ..assistant.engines.protocols import EngineError
 from ..assistant.events import Event, MicrophoneEnded, MicrophoneHeard, PlaybackBegan, PlaybackFinished
+from ..errors import Failure
+from ..jpeg import jpeg_size
 
 Post = Callable[[Event], None]
 FRAME_BYTES = FRAME_SAMPLES * SAMPLE_BYTES
@@ -47,7 +49,7 @@ class SpeakerRoute(Protocol):
 
 class CameraRoute(Protocol):
     def take(self) -> bytes:
-        """One JPEG. Raises OSError."""
+        """One JPEG. Raises OSError or ValueError."""
         ...
 
 
@@ -213,15 +215,26 @@ class HostSpeaker:
 
 
 class FileCamera:
-    """A JPEG file, or a folder of them taken in turn."""
+    """A JPEG file, or a folder of them taken in turn.
+
+    Raises:
+        OSError: a file cannot be read, or the folder has none.
+        Failure: a file is no JPEG.
+    """
 
     def __init__(self, path: Path) -> None:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg")) if path.is_dir() else [path]
-        for file in files:
-            file.open("rb").close()  # what cannot be read is said now, not at the first photo
         if not files:
             raise FileNotFoundError(errno.ENOENT, "no JPEG in this folder", str(path))
+        for file in files:  # what cannot be used is said now, not at the first photo
+            try:
+                jpeg_size(file.read_bytes())
+            except ValueError as error:
+                raise Failure(f"{file} {error}", "name a JPEG file, or a folder of them") from error
         self._files = itertools.cycle(files)
 
     def take(self) -> bytes:
-        return next(self._files).read_bytes()
+        """The next picture. Raises OSError, or ValueError when the file is no JPEG any more."""
+        jpeg = next(self._files).read_bytes()
+        jpeg_size(jpeg)
+        return jpeg

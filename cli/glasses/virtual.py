@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from .world import FrameDevice, Glasses
@@ -20,6 +21,9 @@ class VirtualGlasses(Glasses):
     def __init__(self, device: SteppedDevice, **routes: Any) -> None:
         super().__init__(device, **routes)
         self._stepped = device
+
+    def _aside(self, work: Callable[[], None]) -> None:
+        work()  # virtual time has one thread
 
     def advance(self, now_s: float) -> None:
         self._stepped.advance(now_s)

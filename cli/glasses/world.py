@@ -100,6 +100,7 @@ class Glasses:
         speaker: makes the route instead of the frame's speaker; it is given the sample clock and where to post.
         on_photo: called with each JPEG that an act took; returns what else to report of it, such as its path.
         on_heard: called with each AudioFrame that the pipeline gets, on the thread that brings it.
+        on_spoken: called with the PCM of every reply as it is sent to the speaker.
         on_presence: called with a sentence when the frame is lost and with None when it is back.
         scripted_end: for a simulated frame with a finite microphone: has it delivered everything?
     """
@@ -113,6 +114,7 @@ class Glasses:
         camera: CameraRoute | None = None,
         on_photo: Callable[[bytes], Mapping[str, Any]] | None = None,
         on_heard: Callable[[AudioFrame], None] | None = None,
+        on_spoken: Callable[[bytes], None] | None = None,
         on_presence: Callable[[str | None], None] | None = None,
         scripted_end: Callable[[], bool] | None = None,
     ) -> None:
@@ -123,6 +125,7 @@ class Glasses:
         self._camera = camera
         self._on_photo = on_photo or (lambda _jpeg: {})
         self._on_heard = on_heard
+        self._on_spoken = on_spoken
         self._on_presence = on_presence or (lambda _message: None)
         self._scripted_end = scripted_end
         self._tail_samples = int(TAIL_S * SAMPLE_RATE_HZ)  # what is left of the silence behind a finite microphone
@@ -177,6 +180,10 @@ class Glasses:
     def _now_sample(self) -> int:
         return self._microphone.now_sample() if self._microphone is not None else self._heard_sample
 
+    def _on_clock(self, frame_sample: int) -> int:
+        """A moment on the clock of the microphone that is listened to: the frame's own, or the route's, now."""
+        return frame_sample if self._microphone is None else self._microphone.now_sample()
+
     def _on_link(self, event: LinkEvent) -> None:
         match event:
             case AudioReceived(sample, pcm, dropped):
@@ -187,10 +194,11 @@ class Glasses:
                     self._say(MicrophoneHeard(frame))
                     self._watch_end(frame)
             case FrameReported(ButtonEvent(kind, mic_sample)) if kind in _BUTTONS:
-                self._say(ButtonPressed(_BUTTONS[Button(kind)], mic_sample))  # type: ignore[arg-type]
+                pressed = self._on_clock(mic_sample)
+                self._say(ButtonPressed(_BUTTONS[Button(kind)], pressed))  # type: ignore[arg-type]
             case FrameReported(PlaybackStarted(stream, mic_sample, speaker_sample)):
                 if (turn := self._turn(stream)) is not None:
-                    self._say(PlaybackBegan(turn, mic_sample, speaker_sample))
+                    self._say(PlaybackBegan(turn, self._on_clock(mic_sample), speaker_sample))
             case FrameReported(PlaybackEnded(stream, reason, _, played)):
                 if (turn := self._turn(stream)) is not None:
                     known = PlaybackEnd(reason) if reason in set(PlaybackEnd) else PlaybackEnd.PLAYED
@@ -232,9 +240,13 @@ class Glasses:
     def _captured(self, done: CallFinished) -> None:
         # A frame that is gone says so itself by Disconnected; a refusal is for the user.
         if done.status is not None and done.error is not None:
-            self._say(FrameLost(f"the frame refused its microphone: {done.error}"))
+            message = f"the frame refused its microphone: {done.error}"
+            self._on_presence(message)
+            self._say(FrameLost(message))
 
     def _play(self, turn_id: int, pcm: bytes, last: bool) -> None:
+        if self._on_spoken is not None and pcm:
+            self._on_spoken(pcm)
         if self._speaker is not None:
             self._speaker.play(turn_id, pcm, last)
             return
@@ -262,24 +274,28 @@ class Glasses:
         def done(result: Mapping[str, Any], error: str = "") -> None:
             self._say(ActDone(act.turn_id, result, error))
 
+        def photographed(take: Callable[[], bytes]) -> None:
+            self._aside(lambda: report_photo(take, done, self._on_photo))
+
         if act.name == "take_photo" and self._camera is not None:
-            self._host_photo(self._camera, done)
+            photographed(self._camera.take)
         elif self._device is None:
             done({}, "there is no frame")
         else:
-            frame_act(self._device, act.name, act.args, done, self._on_photo)
+            frame_act(self._device, act.name, act.args, done, lambda jpeg: photographed(lambda: jpeg))
 
-    def _host_photo(self, camera: CameraRoute, done: ActReport) -> None:
-        try:
-            jpeg = camera.take()
-        except OSError as error:
-            done({}, f"the picture cannot be read: {error.strerror or error}")
-            return
-        report_photo(jpeg, done, self._on_photo)
+    def _aside(self, work: Callable[[], None]) -> None:
+        """Do what may wait for a disk, away from the threads that carry sound."""
+        threading.Thread(target=work, name="photo", daemon=True).start()
 
 
-def report_photo(jpeg: bytes, done: ActReport, on_photo: Callable[[bytes], Mapping[str, Any]]) -> None:
-    """Hand a photo over and report it; one that could not be kept is not claimed."""
+def report_photo(take: Callable[[], bytes], done: ActReport, on_photo: Callable[[bytes], Mapping[str, Any]]) -> None:
+    """Take a photo, hand it over and report it; one that could not be kept is not claimed."""
+    try:
+        jpeg = take()
+    except (OSError, ValueError) as error:
+        done({}, f"the picture cannot be used: {getattr(error, 'strerror', None) or error}")
+        return
     try:
         kept = on_photo(jpeg)
     except OSError as error:
@@ -293,9 +309,12 @@ def frame_act(
     name: str,
     args: Mapping[str, Any],
     done: ActReport,
-    on_photo: Callable[[bytes], Mapping[str, Any]],
+    on_photo: Callable[[bytes], None],
 ) -> None:
-    """Begin one act on the frame; `done(result, error)` gets what the frame itself reported afterwards."""
+    """Begin one act on the frame; `done(result, error)` gets what the frame itself reported afterwards.
+
+    A photo goes to `on_photo`, on the thread that brings it, and whoever takes it there reports it.
+    """
 
     def read_back(finished: CallFinished) -> None:
         match finished:
@@ -325,7 +344,7 @@ def frame_act(
         if isinstance(outcome, BridgeError):
             done({}, str(outcome))
         else:
-            report_photo(outcome, done, on_photo)
+            on_photo(outcome)
 
     match name:
         case "take_photo":

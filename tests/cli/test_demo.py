@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import wave
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lorgnette.cli.demo.session import DemoResult
 from lorgnette.cli.jpeg import jpeg_size
 
 STAGES = {"endpointing", "stt", "understanding", "tts", "link", "total"}
@@ -30,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
 
 def test_it_prints_one_object(demo: tuple[dict[str, Any], Path]) -> None:
     printed, _ = demo
-    assert printed["schema"] == "lorgnette.demo/1"
+    assert printed["schema"] == 1
     assert {"stt", "tts", "vad", "understanding"} <= {engine["role"] for engine in printed["engines"]}
     assert len(printed["turns"]) >= 5 and len(printed["rejected"]) >= 1
     assert printed["faults"] == []
@@ -95,3 +97,30 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("lorgnette: cannot use ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM for another process")
+def test_what_an_interrupted_demo_heard_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "lorgnette.cli", "demo", "-o", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "the wearer says: Take a photo." in line:  # the first line has been answered
+            break
+    demo.send_signal(signal.SIGTERM)
+    _, stderr = demo.communicate(timeout=60)
+    assert demo.returncode == 143, stderr
+    assert {"heard.wav", "played.wav", "transcript.jsonl", "report.html"} <= {path.name for path in out.iterdir()}
+    with wave.open(str(out / "heard.wav")) as track:
+        assert track.getnframes() > 2 * 16000
+
+
+def test_a_demo_that_ends_early_is_no_success() -> None:
+    result = DemoResult([], [], {}, b"", b"", [], [], [], stopped_by="the cable was pulled")
+    [fault] = result.faults
+    assert "7 of 7 lines" in fault and "the cable was pulled" in fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ def test_the_transcript_is_whole_before_the_end(tmp_path: Path) -> None:
     keeper.on_notice(StateChanged("listening"))
     keeper.on_notice(ReplySpoken(1, "It is noon."))
     [line] = (tmp_path / "new" / "folder" / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
-    assert json.loads(line)["text"] == "It is noon."
+    kept = json.loads(line)
+    assert kept["text"] == "It is noon."
+    assert datetime.fromisoformat(kept["session"]) <= datetime.fromisoformat(kept["time"])
     keeper.close()
 
 
@@ -34,11 +37,14 @@ def test_a_second_session_loses_nothing_of_the_first(tmp_path: Path) -> None:
         keeper = Keeper(tmp_path)
         keeper.on_notice(ReplySpoken(1, text))
         keeper.heard(AudioFrame(0, LOUD))
+        keeper.spoken(LOUD)
+        keeper.spoken(LOUD)
         keeper.photo(text.encode())
         keeper.close()
     assert len((tmp_path / "transcript.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     assert (tmp_path / "photo.jpg").read_bytes() == b"one"
     assert (tmp_path / "photo-2.jpg").read_bytes() == b"two"
+    assert samples(tmp_path / "spoken.wav") == samples(tmp_path / "spoken-2.wav") == LOUD + LOUD
     assert samples(tmp_path / "heard.wav") == samples(tmp_path / "heard-2.wav") == LOUD
 
 
@@ -70,3 +76,16 @@ def test_sound_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     keeper.close()
     [problem] = problems
     assert "heard.wav" in problem.message
+
+
+def test_a_transcript_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / "transcript.jsonl").symlink_to("/dev/full")
+    problems: list[Problem] = []
+    keeper = Keeper(tmp_path, problems.append)
+    for _ in range(3):
+        keeper.on_notice(ReplySpoken(1, "It is noon."))
+    keeper.close()
+    [problem] = problems
+    assert "transcript.jsonl" in problem.message and "no space left" in problem.message

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from tests.support.served_ports import FrameServer
 
 from lorgnette.cli.commands import run as run_command
 from lorgnette.cli.exit_codes import ExitCode
-from lorgnette.firmware_bridge.messages import Led
+from lorgnette.firmware_bridge.messages import Capability, Led
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 
 PATIENCE_S = 90  # for a loaded machine; nothing waits this long when all is well
@@ -90,7 +91,7 @@ def test_no_board_at_all(tmp_path: Path) -> None:
     with wave.open(str(spoken)) as answer:
         assert answer.getnframes() == turn["reply_samples"] > 8000
     kept = [json.loads(line) for line in (out / "transcript.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert turn in kept
+    assert any(turn.items() <= line.items() for line in kept)
     with wave.open(str(out / "heard.wav")) as heard:
         assert heard.getnframes() > 16000
 
@@ -150,6 +151,49 @@ def test_a_frame_that_stays_away_ends_the_session(tmp_path: Path) -> None:
     assert f"{run_command.ABSENCE_S:.0f} seconds" in stderr
 
 
+@pytest.mark.parametrize(
+    ("lacks", "option"), [(Capability.MICROPHONE, "--mic host"), (Capability.SPEAKER, "--speaker host")]
+)
+def test_a_bare_board_is_refused_with_the_way_out(lacks: Capability, option: str) -> None:
+    with FrameServer(Peripherals(without=lacks)) as server:
+        done = run("run", "-p", server.url)
+    assert done.returncode == ExitCode.FRAME_REFUSED
+    assert_one_sentence(done.stderr.decode())
+    assert option in done.stderr.decode()
+
+
+def test_another_microphone_beside_a_frame_that_has_been_up_for_long() -> None:
+    """Two sample clocks: the reply's beginning must be told on the clock of the microphone that was listened to."""
+    with FrameServer() as server:
+        time.sleep(3)  # the frame's clock is ahead by this and by the time that the engines take to load
+        done = run("run", "-p", server.url, "--mic", "text:What time is it?", "--json")
+    assert done.returncode == 0, done.stderr
+    [turn] = [event for line in done.stdout.splitlines() if (event := json.loads(line))["event"] == "turn"]
+    said_for = turn["speech_end_sample"] - turn["speech_start_sample"]
+    assert 0 < turn["reply_start_sample"] - turn["speech_end_sample"] < 16000 * 30
+    assert turn["reply_start_sample"] < 16000 + said_for + 16000 * (turn["stages_ms"]["total"] / 1000 + 0.1)
+
+
+def test_silence_to_the_end_is_called_so(tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    with wave.open(str(silence), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(16000)
+        wav.writeframes(bytes(32000))
+    done = run("run", "--mic", str(silence), "--speaker", str(tmp_path / "a.wav"))
+    assert done.returncode == ExitCode.NO_SPEECH
+    assert_one_sentence(done.stderr.decode())
+
+
+def test_a_camera_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "view.jpg").write_bytes(b"RIFF and no picture")
+    arguments = ["--mic", "text:Take a photo.", "--speaker", str(tmp_path / "a.wav")]
+    done = run("run", *arguments, "--camera", str(tmp_path / "view.jpg"))
+    assert done.returncode == ExitCode.FAILURE
+    assert_one_sentence(done.stderr.decode())
+
+
 def test_a_hook_gets_each_transcript(tmp_path: Path) -> None:
     heard = tmp_path / "heard.jsonl"
     config = tmp_path / "config.toml"
@@ -173,6 +217,7 @@ def test_a_hook_gets_each_transcript(tmp_path: Path) -> None:
         (["-p", "sim://?mick=1"], ExitCode.DEVICE_NOT_FOUND),
         (["-p", "/dev/no-such-port"], ExitCode.DEVICE_NOT_FOUND),
         (["-p", "sim://", "-m", "no-such-model"], ExitCode.ENGINE),
+        (["--mic", "text: ", "--speaker", "out.wav"], ExitCode.USAGE),
     ],
 )
 def test_bad_input_is_one_sentence(
