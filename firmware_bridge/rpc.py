@@ -106,7 +106,7 @@ class CallTable:
             return None
         if reply.status == RpcStatus.PENDING:
             pending.tries = 1
-            if pending.retry_s is not None:
+            if reply.call_id not in self._queue:  # also after the last try, or the answer would never be asked for
                 pending.retry_s = now_s + RETRY_S
             return None
         self._forget(reply.call_id)

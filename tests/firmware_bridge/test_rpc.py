@@ -9,6 +9,7 @@ from lorgnette.firmware_bridge.frame import Frame
 from lorgnette.firmware_bridge.messages import (
     RPC_MAX_WIRE_BYTES,
     RPC_REPLIES_KEPT,
+    RPC_TRIES,
     Call,
     Channel,
     GetStateResult,
@@ -114,6 +115,30 @@ def test_retries_come_first_and_keep_their_id() -> None:
     table.tick(0.2)
     assert table.next_deadline() == pytest.approx(0.39)
     assert sent(table, 0.2) == [(first, True)]
+
+
+def test_pending_after_the_last_try_starts_the_tries_anew() -> None:
+    table = CallTable()
+    call_id = start(table)
+    for number in range(RPC_TRIES):
+        table.tick(number * 0.2)
+        assert sent(table, number * 0.2) == [(call_id, number > 0)]
+    table.tick(0.8)
+    assert sent(table, 0.8) == [], "no fifth try"
+    table.receive(Reply(call_id, Method.GET_STATE, RpcStatus.PENDING, b""), 0.9)
+    assert table.next_deadline() == pytest.approx(1.1)
+    table.tick(1.1)
+    assert sent(table, 1.1) == [(call_id, True)]
+
+
+def test_pending_while_a_retry_waits_for_credit_asks_no_second_time() -> None:
+    table = CallTable()
+    call_id = start(table)
+    sent(table)
+    table.tick(0.2)
+    table.receive(Reply(call_id, Method.GET_STATE, RpcStatus.PENDING, b""), 0.25)
+    table.tick(0.5)
+    assert sent(table, 0.5) == [(call_id, True)]
 
 
 def test_a_call_never_runs_ahead_of_what_the_frame_remembers() -> None:
