@@ -56,7 +56,7 @@ def frame_checks(settings: Settings, timeout_s: float) -> Iterator[Check]:
             yield Check("port", "absent", str(error), error.remedy)
         return
     try:
-        device, _ = open_frame(settings, timeout_s)
+        device, _ = open_frame(settings, timeout_s, remember=False)
     except Exception as error:
         yield from _unopened(port, error)
         return

@@ -312,7 +312,7 @@ def _tests(settings: Settings, offline: bool) -> Iterator[Check]:
     if not settings.port and not settings.remembered.serial_number:
         return  # whichever frame will be there
     try:
-        device, _ = open_frame(settings)
+        device, _ = open_frame(settings, remember=False)  # the file is written last, or not at all
     except BridgeError as error:
         yield failed("frame", error)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING
 
 from ..settings import Settings
@@ -9,6 +11,8 @@ from ..settings import Settings
 if TYPE_CHECKING:
     from ...firmware_bridge.device import Device
     from ...firmware_bridge.simulator.peripherals import Peripherals
+
+logger = logging.getLogger(__name__)
 
 SIM = "sim://"
 TEXT = "text:"  # a microphone route: words that a synthetic wearer says
@@ -27,8 +31,15 @@ def port_of(settings: Settings) -> str:
     return find_port(settings.remembered.serial_number).device
 
 
-def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peripherals | None]:
+def open_frame(
+    settings: Settings, timeout_s: float = 5.0, *, remember: bool = True
+) -> tuple[Device, Peripherals | None]:
     """Open the frame and shake hands; with it, what a simulated frame is fed with.
+
+    Args:
+        remember: write the frame's USB serial number into the configuration, where the port has one, so that the same
+            frame is found again without a port. Tried with pseudo terminals and made-up lists of ports only, never
+            with two real boards.
 
     Raises:
         BridgeError: no frame could be opened.
@@ -38,7 +49,28 @@ def open_frame(settings: Settings, timeout_s: float = 5.0) -> tuple[Device, Peri
 
     port = port_of(settings)
     peripherals = simulated_peripherals(port) if port.startswith(SIM) else None
-    return Device.open(port, baud=settings.baud, timeout_s=timeout_s, peripherals=peripherals), peripherals
+    device = Device.open(port, baud=settings.baud, timeout_s=timeout_s, peripherals=peripherals)
+    if remember:
+        _remember(settings, port)
+    return device, peripherals
+
+
+def _remember(settings: Settings, port: str) -> None:
+    """Keep the serial number of the frame behind `port`. A file that cannot be written costs only the memory."""
+    if "://" in port:
+        return
+    from ...firmware_bridge.discovery import list_ports
+    from ..config import config_path, save
+    from ..errors import ConfigError
+
+    real = os.path.realpath(port)  # /dev/serial/by-id/... is a link
+    serial = next((p.serial_number for p in list_ports() if os.path.realpath(p.device) == real), "")
+    if not serial or serial == settings.remembered.serial_number:
+        return
+    try:
+        save({"remembered.serial_number": serial}, config_path())
+    except (OSError, ConfigError) as error:
+        logger.info("the frame's serial number cannot be remembered: %s", error)
 
 
 def simulated_peripherals(port: str) -> Peripherals:

@@ -1,0 +1,82 @@
+"""Which frame is opened, and which is remembered: with pseudo terminals in place of boards."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.program import invoke
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no pseudo terminals", allow_module_level=True)
+from tests.support.pty_frame import PtyPort, frame_behind_pty
+from tests.support.served_ports import FrameServer
+
+from lorgnette.cli.exit_codes import ExitCode
+from lorgnette.firmware_bridge import discovery
+from lorgnette.firmware_bridge.discovery import PortInfo
+from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
+
+
+@pytest.fixture
+def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PtyPort]:
+    """A frame behind a serial port, which is the only one, and whose USB serial number is AA:BB."""
+    with frame_behind_pty(tmp_path, Peripherals()) as port:
+        found = PortInfo(str(port.path.resolve()), "USB JTAG", "303A:1001", "AA:BB", True)
+        monkeypatch.setattr(discovery, "list_ports", lambda: [found])
+        yield port
+
+
+def test_a_frame_that_was_opened_is_remembered(frame: PtyPort, config_file: Path) -> None:
+    config_file.write_text("# mine\nbaud = 9600\n", encoding="utf-8")
+    result = invoke("frame", "info", "-p", str(frame.path))  # a link to the port
+    assert result.exit_code == 0, result.stderr
+    text = config_file.read_text(encoding="utf-8")
+    assert text.startswith("# mine\nbaud = 9600\n")
+    assert tomllib.loads(text)["remembered"] == {"serial_number": "AA:BB"}
+
+
+def test_a_frame_that_replaces_the_remembered_one_is_remembered(
+    frame: PtyPort, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_file.write_text("[remembered]\nserial_number = 'CC:DD'\n", encoding="utf-8")
+    [only] = discovery.list_ports()
+    monkeypatch.setattr(discovery, "find_port", lambda serial: {"CC:DD": only}[serial])  # looks at this list only
+    assert invoke("frame", "volume").exit_code == 0
+    assert tomllib.loads(config_file.read_text(encoding="utf-8"))["remembered"] == {"serial_number": "AA:BB"}
+
+
+def test_doctor_changes_nothing(frame: PtyPort, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lorgnette.cli.commands.doctor.host_checks", lambda settings, offline: iter(()))
+    result = invoke("doctor", "-p", str(frame.path))
+    assert "ok     handshake" in result.stdout
+    assert not config_file.exists()
+
+
+def test_a_port_without_a_serial_number_and_a_frame_that_did_not_answer_are_not(
+    frame: PtyPort, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame.go_deaf()
+    assert invoke("frame", "info", "-p", str(frame.path), "--timeout", "0.3").exit_code == ExitCode.DEVICE_NOT_FOUND
+    assert not config_file.exists()
+    monkeypatch.setattr(discovery, "list_ports", list)
+    assert invoke("frame", "info", "-p", "sim://").exit_code == 0
+    with FrameServer() as server:
+        assert invoke("frame", "info", "-p", server.url).exit_code == 0
+    assert not config_file.exists()
+
+
+def test_a_file_that_cannot_be_written_costs_only_the_memory(
+    frame: PtyPort, config_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config_file.write_text("stt = {engine = 'auto'}\nremembered = {serial_number = 'CC:DD'}\n", encoding="utf-8")
+    before = config_file.read_bytes()
+    with caplog.at_level(logging.INFO):
+        result = invoke("frame", "info", "-p", str(frame.path))
+    assert result.exit_code == 0, result.stderr
+    assert config_file.read_bytes() == before
+    assert "cannot be remembered" in caplog.text
