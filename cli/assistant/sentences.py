@@ -25,7 +25,7 @@ _TITLES = frozenset(
 _OFTEN_MIDDLE = frozenset("a.m p.m e.g i.e u.s u.k etc inc ltd co corp dept est min max no vol p pp".split())
 
 
-def printable(text: str) -> str:
+def without_controls(text: str) -> str:
     """Without control and format characters (a terminal may see this text); every run of white space is one space."""
     kept = (character for character in text if character.isspace() or unicodedata.category(character)[0] != "C")
     return " ".join("".join(kept).split())
@@ -36,7 +36,7 @@ def speakable(text: str) -> str:
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|>\s+)", "", text)
     text = re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)", "", text)
-    return printable(text)
+    return without_controls(text)
 
 
 class SentenceSplitter:

@@ -50,7 +50,7 @@ from .events import (
     Understood,
 )
 from .reply import Reply
-from .sentences import SentenceSplitter, printable, split_sentences
+from .sentences import SentenceSplitter, split_sentences, without_controls
 from .tools.builtin import NO_ANSWER, PlannedAct, act_reply, plan, timer_reply
 from .turn_record import Turn
 from .turn_settings import TurnSettings
@@ -151,16 +151,20 @@ class TurnMachine:
                 turn = self._begin(TurnState.THINKING, now)
                 turn.outcome = "announced"
                 self._say(turn, timer_reply(event.seconds, event.label), now)
-            elif text := printable(event.text):
+            else:
                 turn = self._begin(TurnState.THINKING, now)
-                self._understand(turn, text, now)
+                text = without_controls(event.text)
+                if text:
+                    self._understand(turn, text, now)
+                else:  # whoever entered it waits for the end of a turn
+                    self._finish("rejected")
 
     # ------------------------------------------------------------ TRANSCRIBING
     def _on_transcribed(self, event: Transcribed, now: float) -> None:
         turn, transcript = self._current(), event.transcript
         turn.end("stt", now)
         turn.transcript = transcript
-        turn.heard = printable(transcript.text)
+        turn.heard = without_controls(transcript.text)
         self._notify(TranscriptReady(turn.turn_id, transcript))
         if not self.frame_present:  # lost meanwhile: what was heard is kept, nobody can be answered
             self._finish("failed")
@@ -212,7 +216,7 @@ class TurnMachine:
             return
         turn.end("act", now)
         turn.pending_act = None
-        turn.act = ActFinished(turn.turn_id, act.name, act.args, event.result, printable(event.error))
+        turn.act = ActFinished(turn.turn_id, act.name, act.args, event.result, without_controls(event.error))
         self._notify(turn.act)
         self._say(turn, act_reply(act.name, event.result, event.error), now)
 
@@ -327,7 +331,7 @@ class TurnMachine:
 
     def _fail(self, turn: Turn, stage: str, message: str, now: float, remedy: str = "", spoken: str = "") -> None:
         """Report, and say which stage failed unless it is the one that would say it."""
-        self._notify(Problem(stage, printable(message), printable(remedy)))
+        self._notify(Problem(stage, without_controls(message), without_controls(remedy)))
         if stage not in _SAYABLE or not self.frame_present:
             self._drop_rest(turn)
             self._finish("failed")
@@ -335,13 +339,13 @@ class TurnMachine:
         turn.outcome = "failed"
         if turn.pending_act is not None:
             act, turn.pending_act = turn.pending_act, None
-            turn.act = ActFinished(turn.turn_id, act.name, act.args, {}, printable(message))
+            turn.act = ActFinished(turn.turn_id, act.name, act.args, {}, without_controls(message))
             self._notify(turn.act)
         self._say(turn, spoken or f"{_NAMES[stage]} failed.", now)
 
     def _on_frame_lost(self, event: FrameLost, now: float) -> None:
         self.frame_present = False
-        self._notify(Problem("link", printable(event.message), "lorgnette doctor"))
+        self._notify(Problem("link", without_controls(event.message), "lorgnette doctor"))
         turn = self._turn
         if turn is None or self._state is TurnState.TRANSCRIBING:
             return  # a transcript under way is still worth having

@@ -87,7 +87,9 @@ def _words(text: str) -> str:
     words = sys.stdin.read(MAX_TEXT_CHARS + 1) if text == STDIN else text
     if len(words) > MAX_TEXT_CHARS:
         raise click.BadParameter(f"more than {MAX_TEXT_CHARS} characters are no question")
-    words = " ".join(words.split())
+    from ..assistant.sentences import without_controls
+
+    words = without_controls(words)
     if not words:
         raise click.BadParameter("there is no question in it")
     return words

@@ -270,11 +270,18 @@ def test_a_timer_is_waited_for() -> None:
     assert result.stdout.splitlines() == ["I set a timer for one second.", "Your timer for one second is done."]
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "x" * 20_001])
+@pytest.mark.parametrize("text", ["", "  \n", "\u200b", "\x1b\x00", "x" * 20_001])
 def test_a_question_that_is_none(text: str) -> None:
     result = invoke("ask", text)
     assert result.exit_code == ExitCode.USAGE
     assert_one_sentence(result.stderr)
+
+
+def test_a_question_of_bytes_that_are_no_text() -> None:
+    done = run("ask", "-", stdin=b"\xff\xfe")
+    assert done.returncode == ExitCode.USAGE
+    assert_one_sentence(done.stderr.decode())
+    assert done.stdout == b""
 
 
 def test_without_a_model_the_answer_is_honest() -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ..events import Intent
-from ..sentences import printable
+from ..sentences import without_controls
 from ..spoken import date_words, duration_words, list_words, number_words, percent_words, time_words
 from ..timers import Timers
 
@@ -132,15 +132,15 @@ def act_reply(name: str, result: Mapping[str, Any], error: str = "") -> str:
     """The sentence after the act `name`, from what was read back; with `error`, what could not be done and why."""
     skill = _BY_ACT.get(name)
     if skill is None:
-        return f"I do not know how to do that: {printable(name)}."
+        return f"I do not know how to do that: {without_controls(name)}."
     if error:
-        return f"I could not {skill.aim}: {printable(error).rstrip('.')}."
+        return f"I could not {skill.aim}: {without_controls(error).rstrip('.')}."
     return skill.claim(result) or f"I tried to {skill.aim}, but nothing confirms that it worked."
 
 
 def timer_reply(seconds: int, label: str) -> str:
     """What is said when a timer has run out."""
-    name = printable(label) or f"timer for {duration_words(seconds)}"
+    name = without_controls(label) or f"timer for {duration_words(seconds)}"
     return f"Your {name} is done."
 
 

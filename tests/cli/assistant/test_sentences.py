@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from lorgnette.cli.assistant.sentences import (
     MAX_SENTENCE_CHARS,
     SentenceSplitter,
-    printable,
     speakable,
     split_sentences,
+    without_controls,
 )
 
 CASES = [
@@ -108,8 +108,8 @@ def test_pieces_change_nothing_and_no_word_is_lost(text: str, size: int) -> None
         assert [c for sentence in found for c in sentence if c.isalnum()] == letters
 
 
-def test_printable() -> None:
-    assert printable("a\x00b\x1b[0m\u202ec \t\n d\u200b") == "ab[0mc d"
+def test_text_without_controls() -> None:
+    assert without_controls("a\x00b\x1b[0m\u202ec \t\n d\u200b") == "ab[0mc d"
 
 
 def test_speakable_keeps_underscores_inside_words() -> None:

@@ -148,7 +148,7 @@ LOST = FrameLost("The frame does not answer.")
 ROWS: list[tuple[TurnState, Event | UtteranceEnded, list[str], TurnState]] = [
     (LISTENING, UTTERANCE, ["[transcribing]", "Transcribe"], TRANSCRIBING),
     (LISTENING, TextEntered("what time is it"), ["[thinking]", "Understand"], THINKING),
-    (LISTENING, TextEntered(" \x1b \n"), [], LISTENING),
+    (LISTENING, TextEntered(" \x1b \n"), ["[thinking]", "finished rejected", "[listening]"], LISTENING),
     (
         LISTENING,
         TimerDue("", 300),
