@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from .assistant.engines.protocols import EngineInfo
 from .assistant.events import (
@@ -39,6 +39,7 @@ STATE_WORDS = {
 BAR_CELLS = 40
 LABEL_CELLS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"  # rich's "dots"
 
 
 class Console:
@@ -63,7 +64,7 @@ class Console:
         self._error: Exception | None = None
         self._json = as_json
         self._verbose = verbose
-        self._stream = stream if stream is not None else sys.stdout
+        self._stream = _Replacing(stream if stream is not None else sys.stdout)
         self._lock = threading.RLock()
         self._rich: Any = None
         self._status: Any = None
@@ -72,10 +73,11 @@ class Console:
             and self._stream.isatty()
             and not os.environ.get("NO_COLOR")
             and os.environ.get("TERM") != "dumb"
+            and self._stream.can_show(_EIGHTHS + _SPINNER)
         ):
             from rich.console import Console as RichConsole
 
-            self._rich = RichConsole(file=self._stream, highlight=False, soft_wrap=True)
+            self._rich = RichConsole(file=cast(IO[str], self._stream), highlight=False, soft_wrap=True)
 
     # ------------------------------------------------------------ what comes in
     def on_notice(self, notice: Notice) -> None:
@@ -215,11 +217,7 @@ class Console:
             self._do(lambda: self._write_plain(line))
 
     def _write_plain(self, line: str) -> None:
-        try:
-            self._stream.write(line + "\n")
-        except UnicodeEncodeError:  # a terminal or a pipe without UTF-8
-            encoding = getattr(self._stream, "encoding", None) or "ascii"
-            self._stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        self._stream.write(line + "\n")
         self._stream.flush()
 
     def _do(self, write: Callable[[], None]) -> None:
@@ -233,6 +231,30 @@ class Console:
                 # EIO: the terminal is gone, which is the same as a pipe without a reader.
                 self._error = OutputClosed() if error.errno in (errno.EPIPE, errno.EIO) else error
                 self.on_closed()
+
+
+class _Replacing:
+    """A text stream on which every character can be written: one that it cannot encode becomes a question mark."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def can_show(self, characters: str) -> bool:
+        encoding = getattr(self._stream, "encoding", None)  # none: text that stays in memory
+        try:
+            characters.encode(encoding or "utf-8")
+        except (UnicodeEncodeError, LookupError):
+            return False
+        return True
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except UnicodeEncodeError as error:
+            return self._stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def engine_record(info: EngineInfo) -> dict[str, Any]:

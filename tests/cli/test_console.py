@@ -179,6 +179,49 @@ def test_a_stream_without_utf8_gets_what_it_can_show() -> None:
     assert b"600 ms" in raw.getvalue()
 
 
+class EncodedTerminal(io.TextIOWrapper):
+    """A terminal with a character set of its own."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+    def shown(self) -> str:
+        raw = self.buffer
+        assert isinstance(raw, io.BytesIO)
+        return raw.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "cp437", "koi8-r"])
+def test_a_terminal_without_utf8_gets_plain_lines(encoding: str) -> None:
+    terminal = EncodedTerminal(encoding)
+    console = Console(stream=terminal)
+    for notice in NOTICES:
+        console.on_notice(notice)
+    console.close()
+    assert "\x1b" not in terminal.shown()
+    assert "take a photo" in terminal.shown()
+    assert "600 ms" in terminal.shown()
+
+
+class TerminalWithoutSnowman(Terminal):
+    """Takes the blocks and the braille, and then finds a character that it cannot write."""
+
+    def write(self, text: str) -> int:
+        if (at := text.find("\u2603")) >= 0:
+            raise UnicodeEncodeError("ascii", text, at, at + 1, "no such character")
+        return super().write(text)
+
+
+def test_a_character_that_a_rich_terminal_cannot_show_costs_that_character_only() -> None:
+    text = shown(TerminalWithoutSnowman(), ReplySpoken(1, "It snows: \u2603."), ReplySpoken(2, "And on."))
+    assert "\x1b[" in text
+    assert "It snows: ?." in text
+    assert "And on." in text
+
+
 def test_a_reader_that_goes_away_ends_the_session_and_not_the_thread() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
