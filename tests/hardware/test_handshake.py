@@ -181,6 +181,54 @@ def test_only_this_session_keeps_it_alive(host: RawHost) -> None:
     assert parts_on(host)["microphone"] == 0
 
 
+@pytest.mark.parametrize("replayed", [m.Ping(token=1), m.Pong(token=1), m.Confirm(nonce=0xCAFE)])
+def test_what_is_heard_again_keeps_nothing_alive(host: RawHost, replayed: m.Message) -> None:
+    host.connect(0xCAFE)
+    host.start_capture()
+    stale = host.pack(replayed)
+    host.step(stale)
+    for _ in range(4):
+        host.advance(SECOND, keep_alive=False)
+        host.step(stale)
+    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0}
+
+
+def test_an_old_greeting_keeps_nothing_alive(host: RawHost) -> None:
+    host.connect(0xCAFE)
+    host.start_capture()
+    for _ in range(4):
+        host.advance(SECOND, keep_alive=False)
+        host.hello(0xCAFE)
+    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0}
+
+
+def test_a_frame_that_hears_itself_stops_listening(host: RawHost) -> None:
+    """The line runs back into the frame, and its host is gone."""
+    host.connect()
+    host.start_capture()
+    own = b""
+    for _ in range(250):
+        host.now_us += 20 * MS
+        own, _ = host.frame.step(host.now_us, own)
+    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [m.HelloAck(), m.Refuse(), m.Reply(), m.LedEvent(), m.MicAudio(), m.BulkData(), m.LogText()],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_only_a_frame_says_ends_the_session(host: RawHost, message: m.Message) -> None:
+    host.connect()
+    host.start_capture()
+    last = host.send(message)
+    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0}
+    assert last[-1].message == m.Close(reason=m.CloseReason.INTERRUPTED)
+    assert host.next_us == NEVER
+    host.connect(0xF00D)
+    assert not capturing(host)
+
+
 def test_pings_keep_it_alive(host: RawHost) -> None:
     host.connect()
     host.start_capture()

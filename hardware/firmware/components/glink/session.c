@@ -76,7 +76,8 @@ static void on_hello(glink_t *g, const uint8_t *body, size_t n)
         g->nonce = hello.nonce;
         g->state = GLINK_GREETED;
     }
-    g->heard_us = g->now_us;
+    /* An open session's host says Hello no more: an old one that is replayed must not keep the microphone on. */
+    if (g->state == GLINK_GREETED) g->heard_us = g->now_us;
     g->link_due |= GLINK_DUE_HELLO_ACK;
 }
 
@@ -201,6 +202,25 @@ static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *pa
     }
 }
 
+/* Only a frame says such things: it is our own voice, from a line that runs back, or there is no host at all. */
+static bool from_a_frame(const glink_header_t *header, const uint8_t *payload, size_t n)
+{
+    const uint8_t type = n > 0u ? payload[0] : 0u;
+    switch (header->chan) {
+    case GLINK_CHAN_LINK:
+        return type == GLINK_TYPE_HELLO_ACK || type == GLINK_TYPE_REFUSE;
+    case GLINK_CHAN_RPC:
+        return type == GLINK_TYPE_REPLY;
+    case GLINK_CHAN_EVENT:
+    case GLINK_CHAN_MIC:
+    case GLINK_CHAN_BULK_UP:
+    case GLINK_CHAN_LOG:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
     const bool link = header->chan == GLINK_CHAN_LINK && n > 0u;
@@ -213,7 +233,11 @@ static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *pa
         g->stats.rx_foreign++;
         return;
     }
-    g->heard_us = g->now_us;
+    if (from_a_frame(header, payload, n)) {
+        g->stats.rx_refused++;
+        leave_session(g);
+        return;
+    }
     if (header->chan >= GLINK_CHANNELS) {
         g->stats.rx_refused++;
         return;
@@ -224,6 +248,7 @@ static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *pa
         return;
     }
     *highest = header->seq;
+    g->heard_us = g->now_us; /* only now: a host that is gone is heard no more, whatever the line repeats */
 
     const bool early = g->state == GLINK_GREETED;
     if (early && !(link && (payload[0] == GLINK_TYPE_CONFIRM || payload[0] == GLINK_TYPE_CLOSE))) {
