@@ -162,15 +162,12 @@ def check_model_server(settings: Settings, *, offline: bool) -> Check:
         patience_s = min(llm.timeout_s, SERVER_PATIENCE_S)
         server = ChatEngine(llm.base_url, llm.model, api_key=llm.api_key, timeout_s=patience_s)
         try:
-            reply = server.reply([ChatMessage("user", "Say yes.")])
-            with_text = any(piece.strip() for piece in reply)
+            list(server.reply([ChatMessage("user", "Say yes.")]))
         finally:
             server.close()
     except EngineError as error:
         return failed("model", error)
-    if not with_text:
-        return Check("model", "failed", f"{llm.base_url} answered nothing", "lorgnette config set llm.model NAME")
-    return Check("model", "ok", f"{llm.model or 'the default model'} at {llm.base_url} answers")
+    return Check("model", "ok", f"{llm.model} at {llm.base_url} answers")
 
 
 def _engine(name: str, run: Callable[[], EngineInfo]) -> Check:

@@ -35,9 +35,12 @@ class ChatEngine:
 
     Args:
         base_url: up to and with the version, such as http://localhost:11434/v1.
-        model: its name on that server; "" leaves the choice to the server.
+        model: its name on that server.
         api_key: sent as a bearer token; "" for none. Never shown.
         timeout_s: how long the server may stay silent.
+
+    Raises:
+        EngineError: the address is none, or no model is named.
     """
 
     def __init__(self, base_url: str, model: str, *, api_key: str = "", timeout_s: float = 30.0) -> None:
@@ -48,6 +51,8 @@ class ChatEngine:
             raise EngineError("llm", f"{base_url!r} is no address of a model server", _OTHER_SERVER) from error
         if parts.scheme not in ("http", "https") or not self._host:
             raise EngineError("llm", f"{base_url!r} is no address of a model server", _OTHER_SERVER)
+        if not model:
+            raise EngineError("llm", f"no model is named for the server {self._server}", _OTHER_MODEL)
         self._url = base_url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self._model = model
         self._api_key = api_key
@@ -57,7 +62,7 @@ class ChatEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("llm", "openai-compatible", self._model or "(the server's)", {"server": self._server})
+        return EngineInfo("llm", "openai-compatible", self._model, {"server": self._server})
 
     def reply(self, messages: Sequence[ChatMessage]) -> ChatReply:
         """Start a reply: an iterator over its text in pieces, with a `close()` that any thread may call.
@@ -84,12 +89,11 @@ class ChatEngine:
         import httpx
 
         body: dict[str, Any] = {
+            "model": self._model,
             "messages": [{"role": message.role, "content": message.text} for message in messages],
             "stream": True,
             **extras,
         }
-        if self._model:
-            body["model"] = self._model
         connection = self._take()
         finished = False
         try:
@@ -118,8 +122,27 @@ class ChatEngine:
             self._give_back(connection, reusable=finished)
 
     def _pieces(self, response: Iterator[bytes], content_type: str) -> Iterator[str]:
-        """The reply's text out of the response's bytes."""
+        """The reply's text out of the response's bytes. What came before a failure is yielded before it is raised."""
+        if "html" in content_type:
+            raise self._no_such_server("it answered with a web page")
         stream = ChatStream(streamed="json" not in content_type)
+        spoke = False
+        try:
+            for text in spoken_text(self._texts(response, stream)):
+                spoke = spoke or bool(text.strip())
+                yield text
+        except ServerSaid as error:
+            raise EngineError("llm", f"{self._server} failed: {self._shown(error)}", _OTHER_MODEL) from error
+        if not stream.understood:
+            raise self._no_such_server("its answer is no chat completion")
+        if not stream.done:
+            raise EngineError("llm", f"the reply of {self._server} broke off", "ask again")
+        if not spoke:
+            raise EngineError("llm", f"the model {self._model} at {self._server} answered nothing", _OTHER_MODEL)
+
+    def _texts(self, response: Iterator[bytes], stream: ChatStream) -> Iterator[str]:
+        import httpx
+
         received, heard_at = 0, time.monotonic()
         try:
             for data in response:
@@ -131,14 +154,16 @@ class ChatEngine:
                     heard_at = time.monotonic()
                 elif time.monotonic() - heard_at > self._timeout_s:
                     raise self._too_slow()
-                yield from spoken_text(texts)
+                yield from texts
                 if stream.done:
                     break
-            yield from spoken_text(stream.end())
-        except ServerSaid as error:
-            raise EngineError("llm", f"{self._server} failed: {self._shown(error)}", _OTHER_MODEL) from error
-        if not stream.done:
-            raise EngineError("llm", f"the reply of {self._server} broke off", "ask again")
+        except (EngineError, httpx.HTTPError, httpx.StreamError, OSError):
+            yield from stream.held_back()
+            raise
+        yield from stream.end()
+
+    def _no_such_server(self, why: str) -> EngineError:
+        return EngineError("llm", f"{self._server} is no OpenAI-compatible server: {why}", _OTHER_SERVER)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -157,8 +182,9 @@ class ChatEngine:
             what = "refuses the key" if self._api_key else "wants a key"
             return EngineError("llm", f"{self._server} {what} (status {status}{colon})", _NEW_KEY)
         if status == 404:
-            named = f"the model {self._model!r}" if self._model else "this request"
-            return EngineError("llm", f"{self._server} does not know {named} (status 404{colon})", _OTHER_MODEL)
+            return EngineError(
+                "llm", f"{self._server} does not know the model {self._model!r} (status 404{colon})", _OTHER_MODEL
+            )
         if status == 429:
             return EngineError("llm", f"{self._server} takes no more requests for now (status 429{colon})", "wait")
         if 300 <= status < 400:

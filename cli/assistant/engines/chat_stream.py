@@ -28,11 +28,13 @@ class ChatStream:
     Attributes:
         done: the server said that the reply is complete.
         progressed: the last `feed` brought data; a comment that keeps a connection open is none.
+        understood: something in it was a chat completion, if an empty one.
     """
 
     def __init__(self, *, streamed: bool = True) -> None:
         self.done = False
         self.progressed = False
+        self.understood = False
         self._streamed = streamed
         self._bytes = bytearray()
         self._data: list[str] = []  # lines of an event whose JSON is not complete yet
@@ -62,6 +64,10 @@ class ChatStream:
         texts.append(self._filter.end())
         return [text for text in texts if text]
 
+    def held_back(self) -> list[str]:
+        """The response was cut; return the text that waited for more to decide what it is."""
+        return [text for text in [self._filter.end()] if text]
+
     def _line(self, line: str) -> str:
         field, _, value = line.partition(":")
         if field != "data" or self.done:
@@ -87,7 +93,7 @@ class ChatStream:
         try:
             event = json.loads(self._bytes)
         except (ValueError, RecursionError):
-            raise ServerSaid("an answer that is no JSON") from None
+            return ""  # nothing of it is understood
         text = self._event(event)
         self.done = True
         return text
@@ -99,6 +105,7 @@ class ChatStream:
             error = event["error"]
             raise ServerSaid(str(error.get("message") or error) if isinstance(error, dict) else str(error))
         choices = event.get("choices")
+        self.understood = self.understood or isinstance(choices, list)
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return ""  # usage figures

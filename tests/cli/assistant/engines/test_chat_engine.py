@@ -70,13 +70,19 @@ def test_nothing_is_sent_before_the_first_piece_is_asked_for() -> None:
         assert server.asked == []
 
 
-def test_without_key_or_model_neither_is_sent() -> None:
+def test_without_a_key_none_is_sent() -> None:
     with serving(HELLO) as server:
-        engine = ChatEngine(server.url, "")
+        engine = ChatEngine(server.url, "m")
         list(engine.reply(QUESTION))
         engine.close()
     assert "authorization" not in server.asked[0].headers
-    assert "model" not in json.loads(server.asked[0].body)
+
+
+def test_without_a_model_nobody_is_asked() -> None:
+    with serving(HELLO) as server, pytest.raises(EngineError, match="no model is named") as caught:
+        ChatEngine(server.url, "")
+    assert caught.value.remedy == "lorgnette config set llm.model NAME"
+    assert server.asked == []
 
 
 def test_the_first_words_come_before_the_last_are_made() -> None:
@@ -237,6 +243,60 @@ def test_a_reply_that_breaks_off_keeps_what_was_said() -> None:
         with pytest.raises(EngineError, match="broke"):
             next(pieces)
         engine.close()
+
+
+def test_what_was_held_back_comes_before_the_failure() -> None:
+    """A "<" may begin a tag and is held until more has come."""
+
+    def answer(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.chunk(event("one <"))
+        handler.close_connection = True
+
+    with serving(answer) as server:
+        engine = ChatEngine(server.url, "m")
+        heard: list[str] = []
+        with pytest.raises(EngineError, match="broke"):
+            heard.extend(engine.reply(QUESTION))
+        engine.close()
+    assert "".join(heard) == "one <"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<!DOCTYPE html><title>Router</title>", "text/html; charset=utf-8"),
+        (b"<!DOCTYPE html><title>Router</title>", "text/plain"),
+        (b"<html>", "application/json"),
+        (b"[1,2]", "application/json"),
+        (b"null", "application/json"),
+        (b"{}", "application/json"),
+        (b"", "application/json"),
+        (b"data: [1,2]\n\ndata: null\n\ndata: [DONE]\n\n", "text/event-stream"),
+    ],
+)
+def test_what_is_no_chat_completion_is_called_so(body: bytes, content_type: str) -> None:
+    with serving(lambda handler: handler.send(200, body, content_type)) as server:
+        error = fails(server.url)
+    assert "is no OpenAI-compatible server" in str(error)
+    assert error.remedy == "lorgnette config set llm.base_url URL"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b'{"choices": []}', "application/json"),
+        (b'{"choices": [{"message": {"content": null}}]}', "application/json"),
+        (b'{"choices": [{"message": {"content": " \\n"}}]}', "application/json"),
+        (b'data: {"choices": []}\n\ndata: [DONE]\n\n', "text/event-stream"),
+        (event("<think>hm</think>") + b"data: [DONE]\n\n", "text/event-stream"),
+    ],
+)
+def test_an_answer_without_words_is_an_error(body: bytes, content_type: str) -> None:
+    with serving(lambda handler: handler.send(200, body, content_type)) as server:
+        error = fails(server.url)
+    assert "the model m at" in str(error)
+    assert "answered nothing" in str(error)
 
 
 def test_a_stream_without_its_end_broke_off() -> None:

@@ -32,6 +32,13 @@ def text_of(*pieces: bytes, streamed: bool = True) -> tuple[str, bool]:
     return "".join(texts + stream.end()), stream.done
 
 
+def understood(content: bytes, *, streamed: bool) -> bool:
+    stream = ChatStream(streamed=streamed)
+    stream.feed(content)
+    stream.end()
+    return stream.understood
+
+
 @pytest.mark.parametrize(
     "stream",
     [
@@ -102,8 +109,10 @@ def test_an_error_in_the_stream_is_raised(raw: bytes, said: str) -> None:
 def test_a_server_that_does_not_stream_is_heard_too() -> None:
     whole = json.dumps({"choices": [{"message": {"content": "<think>hm</think>Hello."}, "finish_reason": "stop"}]})
     assert text_of(whole[:20].encode(), whole[20:].encode(), streamed=False) == ("Hello.", True)
-    with pytest.raises(ServerSaid, match="no JSON"):
-        text_of(b"hello", streamed=False)
+    assert text_of(b"{", streamed=False) == ("", False)
+    for streamed in (True, False):
+        assert not understood(b"data: [1, 2]\n\n" if streamed else b"[1, 2]", streamed=streamed)
+        assert understood(b'data: {"choices": []}\n\n' if streamed else b'{"choices": []}', streamed=streamed)
 
 
 @pytest.mark.parametrize(
