@@ -5,6 +5,7 @@ The log names ports, engines, sizes and times. It holds no audio and no words of
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import traceback
@@ -24,6 +25,11 @@ class Diagnostics:
         self.verbosity = 0
         self.log_file: Path | None = None
         self._handlers: list[logging.Handler] = []
+
+    def log(self, message: str, *values: object) -> None:
+        """What the program as a whole does, for whoever asked for a log. Formatted like logging's messages."""
+        if self._handlers:
+            _logger().info(message, *values)
 
     def quiet(self) -> None:
         """Log nowhere until an option says where: by default logging prints warnings on standard error."""
@@ -52,7 +58,8 @@ class Diagnostics:
         """Close what was opened and forget the options."""
         for handler in self._handlers:
             _logger().removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # what could not be written is lost
+                handler.close()
         self._handlers.clear()
         self.verbosity, self.log_file = 0, None
 
@@ -76,12 +83,24 @@ class Diagnostics:
 
     def _attach(self, handler: logging.Handler, level: int) -> None:
         handler.setLevel(level)
+        # A log that cannot be written disturbs nobody: logging's own way is a traceback on standard error per line.
+        handler.handleError = lambda record: None  # type: ignore[method-assign]
         handler.setFormatter(_formatter())
         logger = _logger()
         logger.addHandler(handler)
         logger.setLevel(min(level, logger.level or level))
         logger.propagate = False
         self._handlers.append(handler)
+
+
+def version() -> str:
+    """The installed distribution's version."""
+    from importlib.metadata import PackageNotFoundError, version  # 10 ms: only when asked
+
+    try:
+        return version("lorgnette")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _formatter() -> logging.Formatter:
@@ -91,7 +110,7 @@ def _formatter() -> logging.Formatter:
         def format(self, record: logging.LogRecord) -> str:
             return printable(super().format(record), newlines=True)
 
-    return Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    return Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
 
 
 def _logger() -> logging.Logger:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .diagnostics import DIAGNOSTICS
+from .diagnostics import version as version
 from .errors import Failure, OutputClosed, explain
 from .exit_codes import ExitCode
 from .interrupts import Terminated, interruptible
@@ -118,16 +119,6 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def version() -> str:
-    """The installed distribution's version."""
-    from importlib.metadata import PackageNotFoundError, version  # 10 ms: only when asked
-
-    try:
-        return version("lorgnette")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
 cli = Root(
     name="lorgnette",
     help="A voice assistant for smart glasses that you can build.",
@@ -148,6 +139,16 @@ def _run(root: click.Group, args: list[str]) -> int:
         return _say(OutputClosed())
     previous_hook, threading.excepthook = threading.excepthook, _thread_failed
     try:
+        code = _status(root, args)
+        DIAGNOSTICS.log("ended with status %d", code)
+        return code
+    finally:
+        threading.excepthook = previous_hook
+        DIAGNOSTICS.reset()
+
+
+def _status(root: click.Group, args: list[str]) -> int:
+    try:
         with interruptible():
             try:
                 with root.make_context("lorgnette", args) as context:
@@ -164,9 +165,6 @@ def _run(root: click.Group, args: list[str]) -> int:
         return _say(_stopped(stop))
     except Exception as error:
         return _say(explain(error) or _bug(error), error)
-    finally:
-        threading.excepthook = previous_hook
-        DIAGNOSTICS.reset()
     return ExitCode.OK
 
 

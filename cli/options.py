@@ -5,13 +5,14 @@ Knows click; decides nothing. A default of None means "not given": the configura
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from .diagnostics import DIAGNOSTICS
+from .diagnostics import DIAGNOSTICS, version
 
 F = TypeVar("F", bound=Callable[..., Any])
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -24,6 +25,11 @@ class Command(click.Command):
         kwargs["context_settings"] = {**HELP_OPTIONS, **(kwargs.get("context_settings") or {})}
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Not the arguments: `ask` and `speak` are given the user's words.
+        DIAGNOSTICS.log("lorgnette %s on %s: %s", *(version(), sys.platform, ctx.command_path))
+        return super().invoke(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)

@@ -98,6 +98,7 @@ class Device(DeviceApi):
         from .discovery import same_port_again
 
         transport = open_transport(port, baud, peripherals)
+        _log.info("port %s opened", transport.name)
         find = same_port_again(port)
         return cls(transport, lambda: open_transport(find(), baud, peripherals), timeout_s)
 

@@ -27,7 +27,7 @@ from .link_events import (
     ObjectReceived,
 )
 from .link_states import State
-from .messages import CloseReason, FlushSpeakerArgs, Message, Method, PhotoEvent, RpcStatus
+from .messages import CaptureEvent, CloseReason, FlushSpeakerArgs, Message, Method, PhotoEvent, RpcStatus
 from .photo import PhotoTaker
 from .rpc import words
 
@@ -68,6 +68,7 @@ class DeviceCore:
         self._port_up = False
         self._start_s = 0.0
         self._back_off_s = FIRST_BACK_OFF_S
+        self._retries_logged = 0
 
     # ------------------------------------------------------------------------------------- verbs
     def post(
@@ -107,6 +108,9 @@ class DeviceCore:
     def tick(self, now_s: float) -> None:
         self._now_s = now_s
         self.link.tick(now_s)
+        if self.link.stats.rpc_retries != self._retries_logged:
+            self._retries_logged = self.link.stats.rpc_retries
+            _log.debug("a request without an answer was sent again: %d times so far", self._retries_logged)
         if self._photo is not None:
             self._photo.tick(now_s)
         if self._port_up and self.link.state is State.IDLE and self.info is not None and now_s >= self._start_s:
@@ -128,6 +132,8 @@ class DeviceCore:
         if self._photo is not None:
             self._photo.on_lost(DeviceLost("The link was closed while a photo was on its way."))
         self.deliver()
+        _log.info("link closed")
+        _log.debug("%s", self.link.stats)
         was, self.connected = self.connected, False
         if error is not None:
             self.first_error = self.first_error or error
@@ -172,9 +178,12 @@ class DeviceCore:
                 if self.info is not None and info.device_id != self.info.device_id:
                     self.link.port_lost(RemoteProtocolError(f"Another frame ({info.device_id}) answers."))
                     return False
+                came = "connected" if self.info is None else "is back"
+                _log.info("%s %s: device %s, firmware %s", info.name, came, info.device_id, info.firmware_version)
                 self.info, self.connected, self._back_off_s = info, True, FIRST_BACK_OFF_S
             case Disconnected(error):
                 was, self.connected = self.connected, False
+                _log.log(logging.WARNING if was else logging.DEBUG, "no frame: %s", error)
                 self._start_s = self._now_s + self.back_off()
                 if self.info is None:
                     self.first_error = error
@@ -189,6 +198,8 @@ class DeviceCore:
                 if self._photo is not None:
                     self._photo.on_object(event, self._now_s)
                 return False
+            case FrameReported(CaptureEvent(on=on)):
+                _log.info("capture %s", "on" if on else "off")
             case FrameReported(PhotoEvent() as report) if self._photo is not None:
                 self._photo.on_report(report, self._now_s)
             case _:

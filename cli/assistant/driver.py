@@ -213,6 +213,7 @@ class LiveDriver:
             ends_s = time.monotonic() + JOIN_TIMEOUT_S
             left = [thread.name for thread in threads if not thread.join(max(0.0, ends_s - time.monotonic()))]
             self._stragglers = tuple(left)
+            logger.info("session ended: %s", self.stats)
             if left:
                 logger.warning("still busy at the end: %s", ", ".join(left))
             close = getattr(self._engines.llm, "close", None)  # a model on a server keeps connections

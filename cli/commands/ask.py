@@ -99,6 +99,7 @@ def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offl
     from ..assistant.driver import LiveDriver
     from ..assistant.pipeline import Pipeline
     from ..hooks import HookRunner
+    from ..session_log import log_notice
     from ..wiring import build_engines, pipeline_settings
 
     engines = build_engines(loaded.settings, offline=offline, listen=False, speak=False)
@@ -108,7 +109,7 @@ def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offl
     turn = replace(wanted.turn, voice=False, llm_timeout_s=loaded.settings.llm.timeout_s + 2)
     pipeline = Pipeline(replace(wanted, turn=turn), None)
     hooks = HookRunner(loaded.settings.hooks, _warn)
-    driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice, hooks.on_notice])
+    driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice, hooks.on_notice, log_notice])
     answer.when_done = lambda: driver.post(MicrophoneEnded())
     driver.post(TextEntered(words))
     try:

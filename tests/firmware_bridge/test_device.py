@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import signal
 import subprocess
@@ -35,6 +36,7 @@ from lorgnette.firmware_bridge.link_events import (
     FrameReported,
 )
 from lorgnette.firmware_bridge.messages import (
+    CaptureEvent,
     CaptureStartArgs,
     GetStateResult,
     Led,
@@ -125,6 +127,25 @@ def test_a_whole_conversation(port: Port) -> None:
     assert not device.connected
     with pytest.raises(DeviceLost):
         device.request(Method.GET_STATE)
+
+
+def test_the_log_tells_of_port_frame_and_capture(port: Port, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "lorgnette"), port.open() as device:
+        watch = Watch(device)
+        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        watch.report(CaptureEvent)
+        device.request(Method.CAPTURE_STOP)
+        watch.report(CaptureEvent)
+        device_id, firmware = device.info.device_id, device.info.firmware_version
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:-1] == [
+        f"port {port.url} opened",
+        f"simulated frame connected: device {device_id}, firmware {firmware}",
+        "capture on",
+        "capture off",
+        "link closed",
+    ]
+    assert "rpc_calls=2, rpc_retries=" in told[-1]
 
 
 def test_close_stops_the_microphone(port: Port) -> None:
