@@ -30,7 +30,7 @@ def log_notice(notice: Notice) -> None:
 
 
 def _log_turn(turn: TurnFinished) -> None:
-    facts = [turn.outcome]
+    facts: list[str] = [turn.outcome]
     if turn.intent is not None:
         facts.append(f"intent {turn.intent.name}")
     if turn.transcript is not None:
