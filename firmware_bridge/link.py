@@ -46,6 +46,7 @@ from .session import DEAD_AFTER_S, Session
 
 HELLO_S = HELLO_INTERVAL_MS / 1000
 HELLO_TIMEOUT_S = HELLO_TIMEOUT_MS / 1000
+CONFIRM_TRIES = 5  # then Hello again
 
 IDLE_S = 0.02  # a pause after which a delimiter goes first: noise on an idle line must not eat the next frame
 STALE_S = 1.0  # an unfinished frame this old is text without an end (flash writes stall a frame for 0.4 s)
@@ -84,6 +85,7 @@ class Link:
         self._now_s = 0.0
         self._nonce = 0
         self._hello_seq = 0
+        self._confirms = 0  # of this session, none answered yet
         self._repeat_s = 0.0  # next Hello or Confirm
         self._give_up_s = 0.0
         self._hello_timeout_s = HELLO_TIMEOUT_S
@@ -161,7 +163,7 @@ class Link:
                 self._hello_ack(message)
             case Refuse() if message.nonce == self._nonce:
                 if self._accepts(Input.REFUSED):
-                    self._disconnect(version_mismatch(message.major, message.minor))
+                    self._disconnect(_refused(message))
             case HelloAck() | Refuse():
                 self.stats.rx_foreign_frames += 1
             case Hello() | Confirm() | Call() | SpeakerAudio():
@@ -196,6 +198,7 @@ class Link:
                 self._clock = SampleClock()
             self._info = info
             self._session = Session(ack, self._now_s, self.stats, self._clock)
+            self._confirms = 0
             self._confirm()
 
     def _confirm(self) -> None:
@@ -203,7 +206,15 @@ class Link:
         if self._session is not None:
             self._session.send_link(Confirm(self._nonce))
             self._session.ping(self._now_s)
+        self._confirms += 1
         self._repeat_s = self._now_s + HELLO_S
+
+    def _greet_again(self) -> None:
+        """Nothing but the nonce's being another one matters to the frame."""
+        self._accepts(Input.UNCONFIRMED)
+        self._end_session()
+        self._nonce = (self._nonce + 1) & 0xFFFFFFFF
+        self._repeat_s = self._now_s
 
     def _no_frame(self, raw: bytes) -> None:
         self.stats.rx_bad_frames += 1
@@ -222,7 +233,10 @@ class Link:
             self._accepts(Input.TIMED_OUT)
             self._disconnect(self._no_answer())
         elif self.state is State.CONFIRMING and now_s >= self._repeat_s:
-            self._confirm()
+            if self._confirms < CONFIRM_TRIES:
+                self._confirm()
+            else:
+                self._greet_again()
         elif self.state is State.OPEN and self._session is not None:
             if self._session.silent(now_s):
                 self._accepts(Input.SILENT)
@@ -320,6 +334,15 @@ class Link:
     def _log(self, direction: str, frame: Frame, size_bytes: int) -> None:
         if self.on_frame is not None:
             self.on_frame(WireRecord(direction, self._now_s, frame.channel, size_bytes, summary_of(frame)))
+
+
+def _refused(refusal: Refuse) -> BridgeError:
+    if refusal.reason == CloseReason.VERSION:
+        return version_mismatch(refusal.major, refusal.minor)
+    return RemoteProtocolError(
+        f"The frame refused the session for a reason that this program does not know ({refusal.reason}).",
+        "Compare the versions: lorgnette doctor",
+    )
 
 
 def version_mismatch(major: int, minor: int) -> VersionMismatch:

@@ -24,6 +24,7 @@ class Input(Enum):
     # what the peer does, or fails to do
     HELLO_ACK = "HelloAck"
     REFUSED = "Refuse"
+    UNCONFIRMED = "no answer to Confirm"
     SESSION_FRAME = "a frame of the session"
     PEER_CLOSED = "Close"
     OUT_OF_ROLE = "a message that only hosts send"
@@ -52,6 +53,7 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
         Input.START: State.GREETING,
         Input.HELLO_ACK: State.CONFIRMING,  # the answer to a Hello that was repeated: nothing new
         Input.SESSION_FRAME: State.OPEN,
+        Input.UNCONFIRMED: State.GREETING,  # the frame may have booted since its HelloAck, and know no session
         Input.PEER_CLOSED: State.IDLE,
         Input.TIMED_OUT: State.IDLE,
         Input.PORT_LOST: State.IDLE,

@@ -145,6 +145,38 @@ def test_a_lost_confirm_is_repeated_and_a_repeated_ack_changes_nothing(hand: Han
     assert [type(e) for e in events(hand.link)] == [Connected]
 
 
+def test_a_frame_that_booted_before_confirm_is_greeted_anew(hand: Hand) -> None:
+    hand.link.start(5, 0.0)
+    hand.pull()
+    hand.send(hand.ack(5, session=7))  # and now it boots: it drops what it does not know
+    sent = [m for step in range(60) for m in hand.at(step * 0.01)]
+    assert sum(isinstance(m, Confirm) for m in sent) == 5
+    nonces = {m.nonce for m in sent if isinstance(m, Hello)}
+    assert nonces
+    assert 5 not in nonces
+    hand.send(hand.ack(5, session=7))  # of before, and late
+    assert not any(isinstance(m, Confirm) for m in hand.pull())
+    (nonce,) = nonces
+    hand.session = 8
+    hand.send(hand.ack(nonce, boot_id=2))
+    (ping,) = [m for m in hand.pull() if isinstance(m, Ping)]
+    hand.send(Pong(ping.token, 0))
+    (event,) = events(hand.link)
+    assert isinstance(event, Connected)
+    assert (event.info.session, event.info.boot_id) == (8, 2)
+
+
+def test_confirms_that_nobody_answers_end_with_the_handshakes_time(hand: Hand) -> None:
+    hand.link.start(5, 0.0, timeout_s=2.0)
+    hand.pull()
+    hand.send(hand.ack(5))
+    for step in range(200):
+        hand.at(step * 0.01)
+    assert hand.link.state is not State.IDLE
+    hand.at(2.0)
+    assert [type(e) for e in events(hand.link)] == [Disconnected]
+
+
 def test_an_ack_to_another_nonce_is_not_ours(hand: Hand) -> None:
     hand.link.start(5, 0.0)
     hand.pull()
@@ -203,6 +235,17 @@ def test_a_refusal_names_the_side_to_update(hand: Hand) -> None:
     assert "2.3" in str(event.error)
     assert "pip install --upgrade lorgnette" in event.error.remedy
     assert "firmware" in version_mismatch(0, 9).remedy
+
+
+def test_a_refusal_for_another_reason_is_no_matter_of_versions(hand: Hand) -> None:
+    hand.link.start(5, 0.0)
+    hand.pull()
+    hand.send(Refuse(5, 77, 1, 0), session=0)
+    (event,) = events(hand.link)
+    assert isinstance(event, Disconnected)
+    assert type(event.error) is RemoteProtocolError
+    assert "77" in str(event.error)
+    assert event.error.remedy
 
 
 def test_an_ack_of_another_major_version_is_a_mismatch_too(hand: Hand) -> None:
