@@ -227,7 +227,7 @@ class TurnMachine:
         sentences = turn.splitter.push(event.text)
         if event.last:
             sentences += turn.splitter.finish()
-        room = self._settings.max_reply_sentences - turn.reply.sentence_count
+        room = self._room(turn)
         if event.last and not sentences and not turn.reply.sentence_count:
             self._fail(turn, "llm", "The language model gave an empty answer.", now)
             return
@@ -235,6 +235,10 @@ class TurnMachine:
             self._out.append(Cancel(turn.turn_id, "llm"))
         turn.reply.text_complete = event.last or len(sentences) >= room
         self._speak(turn, sentences[:room], now)
+
+    def _room(self, turn: Turn) -> int:
+        """How many sentences more the reply may have."""
+        return self._settings.max_reply_sentences - turn.reply.sentence_count
 
     # ------------------------------------------------------------ SPEAKING
     def _say(self, turn: Turn, text: str, now: float) -> None:
@@ -337,6 +341,9 @@ class TurnMachine:
             self._finish("failed")
             return
         turn.outcome = "failed"
+        # A sentence that was cut in the middle is said as far as it came.
+        if stage == "llm" and (rest := turn.splitter.finish()[: self._room(turn)]):
+            self._speak(turn, rest, now)
         if turn.pending_act is not None:
             act, turn.pending_act = turn.pending_act, None
             turn.act = ActFinished(turn.turn_id, act.name, act.args, {}, without_controls(message))

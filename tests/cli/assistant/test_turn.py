@@ -473,7 +473,7 @@ def test_a_model_that_fails_midway_is_told_after_what_it_said() -> None:
     bench = asked()
     bench.send(ReplyText(1, "Paris is. Which"))
     bench.send(EngineFailed(1, EngineError("llm", "The connection broke.", "check the network")))
-    assert bench.said() == ["Paris is.", "The language model failed."]
+    assert bench.said() == ["Paris is.", "Which", "The language model failed."]
     assert bench.problems() == [Problem("llm", "The connection broke.", "check the network")]
     bench.speak_out()
     assert bench.finished().outcome == "failed"

@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 import pytest
 from tests.support.http import Handler, serving
+from tests.support.program import assert_one_sentence, invoke
 
 from lorgnette.cli.assistant.engines.chat_engine import ChatEngine
 from lorgnette.cli.assistant.engines.protocols import ChatMessage, EngineError
+from lorgnette.cli.exit_codes import ExitCode
 
 QUESTION = [ChatMessage("system", "Be brief."), ChatMessage("user", "Who are you?")]
 KEY = "sk-very-secret-0123456789"
@@ -398,3 +400,25 @@ def test_the_card_names_server_and_model_but_no_secret() -> None:
     info = ChatEngine("http://user:pass@example.org:8080/v1", "qwen", api_key=KEY).info
     assert (info.role, info.engine, info.model) == ("llm", "openai-compatible", "qwen")
     assert info.detail["server"] == "example.org:8080"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "says"),
+    [
+        (b"<html>", "text/html", "is no OpenAI-compatible server"),
+        (b"[1,2]", "application/json", "is no OpenAI-compatible server"),
+        (b'{"choices": []}', "application/json", "answered nothing"),
+        (event("She wrote the"), "text/event-stream", "broke off"),
+    ],
+)
+def test_the_program_says_why_and_ends_with_the_engines_status(
+    body: bytes, content_type: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(lambda handler: handler.send(200, body, content_type)) as server:
+        monkeypatch.setenv("LORGNETTE_LLM_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("LORGNETTE_LLM_MODEL", "m")
+        result = invoke("ask", "who was Ada Lovelace")
+    assert result.exit_code == ExitCode.ENGINE
+    assert_one_sentence(result.stderr)
+    assert says in result.stderr
+    assert ("She wrote the" in result.stdout) == (b"She wrote the" in body)
