@@ -28,7 +28,7 @@ def open_error(port: str, error: Exception) -> TransportError:
 
 
 def _diagnose(port: str, error: Exception) -> TransportError:
-    number = getattr(error, "errno", None)
+    number = _number(error)
     text = str(error)
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text:
         return _busy(port)
@@ -38,7 +38,9 @@ def _diagnose(port: str, error: Exception) -> TransportError:
         return _busy(port)  # Windows says "Access is denied" for a port in use
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or "FileNotFoundError" in text:
         return not_found(port)
-    return DeviceNotFound(f"{port} cannot be used as a serial port ({_reason(error)}).", "See: lorgnette devices")
+    if number in (errno.ENOTTY, errno.EISDIR):
+        return DeviceNotFound(f"{port} is no serial port.", "See: lorgnette devices")
+    return DeviceNotFound(f"{port} cannot be used as a serial port: {_reason(error)}.", "See: lorgnette devices")
 
 
 def not_found(port: str) -> DeviceNotFound:
@@ -120,5 +122,16 @@ def _group_of(port: str) -> str:
         return ""
 
 
+def _number(error: BaseException | None) -> int | None:
+    """The system's number for what went wrong; pyserial may hide it in the error that it was raised from."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else next(iter(error.args), None)  # termios.error has none
+        if isinstance(number, int):
+            return number
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _reason(error: Exception) -> str:
-    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error).split(":")[-1].strip()
+    number = _number(error)
+    return os.strerror(number).lower() if number else str(error).split(":")[-1].strip().rstrip(".").lower()

@@ -71,9 +71,25 @@ def test_brltty_is_named_when_it_may_have_taken_the_port(monkeypatch: pytest.Mon
 def test_a_file_is_no_serial_port(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"hello")
-    with pytest.raises(DeviceNotFound, match="cannot be used as a serial port"):
-        open_transport(str(file))
+    for port in (str(file), str(tmp_path), "/dev/null"):
+        with pytest.raises(DeviceNotFound) as caught:
+            open_transport(port)
+        assert str(caught.value) == f"{port} is no serial port."
     assert file.read_bytes() == b"hello"
+
+
+def test_a_reason_is_told_in_words() -> None:
+    assert str(open_error("/dev/ttyS0", OSError(errno.ENOMEM, "x"))) == (
+        f"/dev/ttyS0 cannot be used as a serial port: {os.strerror(errno.ENOMEM).lower()}."
+    )
+    try:
+        try:
+            raise RuntimeError(errno.EIO, "Input/output error")  # as termios.error, which is no OSError
+        except RuntimeError:
+            raise serial.SerialException("Could not configure port: (5, 'Input/output error')")  # noqa: B904
+    except serial.SerialException as error:
+        told = str(open_error("/dev/ttyS0", error))
+    assert told == f"/dev/ttyS0 cannot be used as a serial port: {os.strerror(errno.EIO).lower()}."
 
 
 @posix
@@ -133,7 +149,17 @@ def test_nobody_holds_a_file_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://x", "socket:///", "socket://host", "socket://host:99999", "socket://[", "x://"]
+    "url",
+    [
+        "http://x",
+        "socket:///",
+        "socket://host",
+        "socket://host:99999",
+        "socket://[",
+        "x://",
+        "socket://a..b:99",
+        "socket://a\0b:99",
+    ],
 )
 def test_a_malformed_address(url: str) -> None:
     with pytest.raises(DeviceNotFound) as caught:
@@ -146,6 +172,32 @@ def test_a_socket_that_nobody_serves() -> None:
         number = server.getsockname()[1]
     with pytest.raises(DeviceNotFound, match="connection refused"):
         open_transport(f"socket://127.0.0.1:{number}")
+
+
+def test_a_connection_that_cannot_be_set_up_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more_files() -> tuple[socket.socket, socket.socket]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(socket, "socketpair", no_more_files)
+        with pytest.raises(DeviceNotFound, match="too many open files"):
+            open_transport(f"socket://127.0.0.1:{server.getsockname()[1]}")
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(10.0)
+            assert peer.recv(1) == b"", "closed, not left to the garbage collector"
+
+
+@posix
+def test_a_terminal_that_refuses_its_settings(terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import termios
+
+    def refuses(*_: object) -> None:
+        raise termios.error(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(termios, "tcsetattr", refuses)
+    with pytest.raises(DeviceNotFound, match=r"cannot be used as a serial port \(Input/output error\)"):
+        open_transport(terminal[1])
 
 
 def test_a_simulator_without_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +324,70 @@ def test_a_port_that_takes_nothing_is_lost_in_bounded_time(kind: str, monkeypatc
         for _ in range(10_000):
             port.write(bytes(65_536))
     port.close()
+    hang_up(end)
+
+
+class Slow:
+    """A port, or a socket, that takes a little at a time and has a limit for each; nothing that waits for everything."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.pieces.append(bytes(data))
+        return len(data)
+
+    def send(self, data: memoryview) -> int:
+        return self.write(bytes(data[:1000]))
+
+
+@kinds
+def test_the_time_limit_is_for_each_piece_and_not_for_everything(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, end = transports(kind)
+    slow, data = Slow(), os.urandom(10_001)
+    with monkeypatch.context() as swapped:
+        swapped.setattr(port, "_port" if kind == "serial" else "_socket", slow)
+        port.write(data)
+    assert b"".join(slow.pieces) == data
+    assert max(len(piece) for piece in slow.pieces) <= 4096
+    port.close()
+    hang_up(end)
+
+
+@kinds
+def test_a_wake_never_reaches_what_is_closed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed port's descriptors may be another file's already."""
+    port, end = transports(kind)
+    inner = getattr(port, "_port" if kind == "serial" else "_wake_out")
+    closing, closed = threading.Event(), threading.Event()
+    woken_late: list[bool] = []
+    close = inner.close
+
+    class Watched:
+        in_waiting = 0
+
+        def close(self) -> None:
+            closing.set()
+            threading.Event().wait(0.05)  # room for a wake that does not wait for us
+            close()
+            closed.set()
+
+        def cancel_read(self) -> None:
+            woken_late.append(closing.is_set())
+
+        def send(self, _: bytes) -> int:
+            woken_late.append(closing.is_set())
+            return 1
+
+    monkeypatch.setattr(port, "_port" if kind == "serial" else "_wake_out", Watched())
+    port.wake()
+    closer = threading.Thread(target=port.close)
+    closer.start()
+    assert closing.wait(10.0)
+    port.wake()
+    assert closed.is_set(), "it waited"
+    closer.join(10.0)
+    assert woken_late == [False]
     hang_up(end)
 
 
