@@ -38,12 +38,20 @@ class ImageCamera:
             CameraFailed: the file is gone, or the folder holds no JPEG.
         """
         self.running = False
-        try:
-            picture = self._next()
-        except OSError as error:
-            raise CameraFailed(f"{self._path}: {error.strerror}") from error
+        picture = self.look()
         self.taken += 1
         return picture
+
+    def look(self) -> bytes:
+        """The next picture, without taking it.
+
+        Raises:
+            CameraFailed: as `take`.
+        """
+        try:
+            return self._next()
+        except OSError as error:
+            raise CameraFailed(f"{self._path}: {error.strerror}") from error
 
     def _next(self) -> bytes:
         if self._path is None:

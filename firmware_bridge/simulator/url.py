@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import DeviceNotFound
 from ..messages import SAMPLE_RATE_HZ
-from .camera import ImageCamera
+from .camera import CameraFailed, ImageCamera
 from .microphone import ScriptedMicrophone
 from .peripherals import Peripherals
 from .speaker import SpeakerRecorder
@@ -44,12 +44,9 @@ def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> 
             raise DeviceNotFound(f"the option {name!r} of sim:// is given twice", f"write it like {EXAMPLE}")
         options[name] = value
 
-    camera = options.get("camera")
-    if camera is not None and not Path(camera).exists():
-        raise DeviceNotFound(f"camera={camera}: no such file or folder", "name a JPEG file or a folder of JPEG files")
     return Peripherals(
         microphone=microphone or _microphone(options.get("mic")),
-        camera=None if camera is None else ImageCamera(Path(camera)),
+        camera=_camera(options.get("camera")),
         speaker=_speaker(options.get("speaker")),
         battery_percent=_battery(options.get("battery", "80")),
         seed=_number("seed", options.get("seed", "0"), 0xFFFF_FFFF),
@@ -108,6 +105,20 @@ def _speaker(value: str | None) -> SpeakerRecorder:
         return SpeakerRecorder(Path(name))
     except OSError as error:
         raise DeviceNotFound(f"speaker={value}: {error.strerror}", "name a WAV file in a folder that exists") from error
+
+
+def _camera(value: str | None) -> ImageCamera | None:
+    if value is None:
+        return None
+    path, remedy = Path(value), "name a JPEG file or a folder of JPEG files"
+    if not (path.is_file() or path.is_dir()):  # a device such as /dev/zero has no end
+        raise DeviceNotFound(f"camera={value}: no such file or folder", remedy)
+    camera = ImageCamera(path)
+    try:
+        camera.look()
+    except CameraFailed as error:
+        raise DeviceNotFound(f"camera={error}", remedy) from error
+    return camera
 
 
 def _battery(value: str) -> int | None:

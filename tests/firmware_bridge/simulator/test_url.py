@@ -76,6 +76,7 @@ def test_a_microphone_of_the_callers_own() -> None:
         ("sim://?mic=file:", "not something that a frame can hear here", "mic=file:"),
         ("sim://?mic=file:/no/such.wav", "No such file", "16 kHz"),
         ("sim://?camera=/no/such.jpg", "no such file or folder", "JPEG"),
+        ("sim://?camera=/dev/null", "no such file or folder", "JPEG"),
         ("sim://?speaker=host", "not something that a frame can play to", "speaker=file:"),
         ("sim://?speaker=file:/no/such/out.wav", "No such file", "folder that exists"),
     ],
@@ -85,6 +86,15 @@ def test_what_is_wrong_is_said_in_a_sentence(url: str, message: str, remedy: str
         parse_sim_url(url)
     assert message in str(caught.value)
     assert remedy in caught.value.remedy
+
+
+def test_a_folder_without_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(b"hello")
+    with pytest.raises(DeviceNotFound, match="no JPEG in this folder") as caught:
+        parse_sim_url(f"sim://?camera={tmp_path}")
+    assert caught.value.remedy == "name a JPEG file or a folder of JPEG files"
+    (tmp_path / "one.jpg").write_bytes(b"jpeg")
+    assert parse_sim_url(f"sim://?camera={tmp_path}").camera.take() == b"jpeg"
 
 
 def test_a_recording_of_another_format(tmp_path: Path) -> None:
