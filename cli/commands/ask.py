@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
 
@@ -16,6 +17,7 @@ from ..assistant.events import (
     Act,
     ActDone,
     Event,
+    FrameLost,
     MicrophoneEnded,
     Notice,
     Problem,
@@ -33,7 +35,11 @@ from ..text import printable
 
 if TYPE_CHECKING:
     from ..assistant.world import WorldEffect
-    from ..glasses.world import Glasses
+    from ...firmware_bridge.device import Device
+    from ...firmware_bridge.errors import BridgeError
+    from ...firmware_bridge.link_events import CallFinished
+    from ...firmware_bridge.messages import Message, Method
+    from ..glasses.world import FrameDevice, Glasses
 
 STDIN = "-"
 MAX_TEXT_CHARS = 20_000
@@ -73,13 +79,18 @@ def ask(
     from ..glasses.world import Glasses
 
     def connect() -> Glasses:
-        return Glasses(open_frame(loaded.settings, timeout_s)[0], on_photo=_photo_keeper(out))
+        device = WatchedDevice(open_frame(loaded.settings, timeout_s)[0], world.note_error)
+        return Glasses(cast("FrameDevice", device), on_photo=_photo_keeper(out))
 
     world = FrameOnDemand(connect)
-    if loaded.origins["port"].kind in ("option", "environment"):
-        world.connect()
     answer = Answer(as_json)
-    model = _talk(loaded, words, world, answer, offline)
+    with closing(world):
+        if loaded.origins["port"].kind in ("option", "environment"):
+            world.connect()
+        try:
+            model = _talk(loaded, words, world, answer, offline)
+        finally:
+            answer.print_json()
     _conclude(answer, model, world, loaded.settings, offline)
 
 
@@ -137,12 +148,27 @@ class FrameOnDemand:
         """Open the frame now. Raises BridgeError."""
         self._glasses = self._connect()
         if self._post is not None:
-            self._glasses.start(self._post)
+            self._glasses.start(self._pass_on)
+
+    def note_error(self, error: Exception) -> None:
+        """Keep what the exit code needs; the first one is what everything after it came of."""
+        self.error = self.error or error
 
     def start(self, post: Callable[[Event], None]) -> None:
         self._post = post
         if self._glasses is not None:
-            self._glasses.start(post)
+            self._glasses.start(self._pass_on)
+
+    def _pass_on(self, event: Event) -> None:
+        """To the pipeline. A frame that has gone is not waited for: this is one turn, and it has failed."""
+        assert self._post is not None
+        if isinstance(event, FrameLost):
+            from ...firmware_bridge.errors import DeviceLost
+
+            self.note_error(DeviceLost(event.message, "lorgnette doctor"))
+        self._post(event)
+        if isinstance(event, FrameLost):
+            self._post(MicrophoneEnded())
 
     def execute(self, effect: WorldEffect) -> None:
         if self._glasses is None and isinstance(effect, Act):
@@ -151,7 +177,7 @@ class FrameOnDemand:
             except Exception as error:
                 if explain(error) is None:
                     raise
-                self.error = error
+                self.note_error(error)
                 assert self._post is not None
                 self._post(ActDone(effect.turn_id, {}, str(error)))
                 return
@@ -164,6 +190,34 @@ class FrameOnDemand:
 
 
 class WatchedModel:
+class WatchedDevice:
+    """A frame whose failed requests are told to `note`: the pipeline turns them into words, the exit code needs the
+    kind. The end of the requests under way comes before the news that the frame is gone."""
+
+    def __init__(self, device: Device, note: Callable[[Exception], None]) -> None:
+        self._device = device
+        self._note = note
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def post(self, method: Method, args: Message | None, done: Callable[[CallFinished], None]) -> None:
+        def watched(finished: CallFinished) -> None:
+            if finished.error is not None:
+                self._note(finished.error)
+            done(finished)
+
+        self._device.post(method, args, watched)
+
+    def post_photo(self, done: Callable[[bytes | BridgeError], None]) -> None:
+        def watched(outcome: bytes | BridgeError) -> None:
+            if not isinstance(outcome, bytes):
+                self._note(outcome)
+            done(outcome)
+
+        self._device.post_photo(watched)
+
+
     """A language model whose error is kept: the pipeline turns it into words, the exit code needs its kind."""
 
     def __init__(self, model: LanguageModel) -> None:
@@ -212,6 +266,7 @@ class Answer:
         self.when_done: Callable[[], None] = lambda: None
         self.turn: TurnFinished | None = None
         self.problems: list[Problem] = []
+        self.announcement: TurnFinished | None = None  # of the timer that the turn has set
         self.failed_to_print: OSError | None = None
 
     def on_notice(self, notice: Notice) -> None:
@@ -221,16 +276,22 @@ class Answer:
             case Problem():
                 self.problems.append(notice)
             case TurnFinished():
-                if self._json:
-                    self._print(json.dumps(record(notice)))
                 if self.turn is None:
                     self.turn = notice
                 if not self._waits_for_timer(notice):
+                else:
+                    self.announcement = notice
                     self.when_done()
             case _:
                 pass
 
     def _waits_for_timer(self, notice: TurnFinished) -> bool:
+    def print_json(self) -> None:
+        """One object, at the end, when everything that belongs to it is known."""
+        if self._json and self.turn is not None:
+            announced = record(self.announcement) if self.announcement is not None else None
+            self._print(json.dumps({**record(self.turn), "announcement": announced}))
+
         """A timer that was set would be lost if the program ended now."""
         act = notice.act
         if act is None or act.name != "set_timer" or act.error or self.failed_to_print:

@@ -18,11 +18,16 @@ import pytest
 from tests.support.program import COMMAND, assert_one_sentence, invoke, run
 from tests.support.served_ports import FrameServer
 
+from lorgnette.cli import wiring
 from lorgnette.cli.assistant.audio import read_audio, rms_dbfs, wav_bytes
 from lorgnette.cli.assistant.engines.espeak_engine import EspeakVoice
+from lorgnette.cli.assistant.engines.protocols import EngineError
 from lorgnette.cli.exit_codes import ExitCode
 from lorgnette.cli.jpeg import jpeg_size
 from lorgnette.firmware_bridge import discovery
+from lorgnette.firmware_bridge.device import Device
+from lorgnette.firmware_bridge.simulator.camera import ImageCamera
+from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 
 SECOND = bytes(32_000)
 
@@ -268,6 +273,61 @@ def test_a_frame_that_refuses(no_ports: None) -> None:
 def test_a_timer_is_waited_for() -> None:
     result = invoke("ask", "set a timer for one second")
     assert result.stdout.splitlines() == ["I set a timer for one second.", "Your timer for one second is done."]
+
+
+def test_json_is_one_object_also_when_a_timer_is_announced() -> None:
+    shown = json.loads(invoke("ask", "--json", "set a timer for one second").stdout)
+    assert shown["reply"] == "I set a timer for one second."
+    assert shown["announcement"]["reply"] == "Your timer for one second is done."
+
+
+class UnpluggedCamera(ImageCamera):
+    """Pulls the cable when it is to take a photo."""
+
+    server: FrameServer
+
+    def take(self) -> bytes:
+        self.server.unplug()
+        return super().take()
+
+
+def test_the_frame_goes_away_in_the_middle_of_an_act() -> None:
+    camera = UnpluggedCamera()
+    with FrameServer(Peripherals(camera=camera)) as server:
+        camera.server = server
+        result = invoke("ask", "take a photo", "-p", server.url)
+    assert result.exit_code == ExitCode.DEVICE_LOST
+    assert_one_sentence(result.stderr)
+
+
+def test_the_frame_goes_away_while_a_timer_runs() -> None:
+    with FrameServer() as server:
+        command = [*COMMAND, "ask", "set a timer for ten hours", "-p", server.url]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        assert b"waiting for the timer" in process.stderr.readline()
+        server.unplug()
+        output, errors = process.communicate(timeout=60)
+    assert output == b"I set a timer for ten hours.\n"
+    assert process.returncode == ExitCode.DEVICE_LOST
+    assert_one_sentence(errors.decode())
+
+
+def test_a_frame_is_let_go_when_the_engines_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    close = Device.close
+
+    def note(device: Device) -> None:
+        closed.append(device.info.name)
+        close(device)
+
+    def broken(*_: object, **__: object) -> None:
+        raise EngineError("llm", "there is no model", "lorgnette setup")
+
+    monkeypatch.setattr(Device, "close", note)
+    monkeypatch.setattr(wiring, "build_engines", broken)
+    assert invoke("ask", "what time is it", "-p", "sim://").exit_code == ExitCode.ENGINE
+    assert closed
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\u200b", "\x1b\x00", "x" * 20_001])
