@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 from urllib.parse import urlsplit
 
 from .errors import DeviceLost, DeviceNotFound
@@ -25,17 +26,20 @@ class SocketTransport:
         self.name = url
         host, port = _address(url)
         try:
-            self._socket = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+            with contextlib.ExitStack() as opened:
+                self._socket = opened.enter_context(socket.create_connection((host, port), CONNECT_TIMEOUT_S))
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._socket.settimeout(WRITE_TIMEOUT_S)
+                self._wake_in, self._wake_out = socket.socketpair()
+                opened.pop_all()
         except OSError as error:
             reason = "timed out" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
             raise DeviceNotFound(
                 f"{url} cannot be reached: {reason}.", "Check that the serial server runs and that the port is right."
             ) from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(WRITE_TIMEOUT_S)
-        self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
+        self._closing = threading.RLock()  # a wake must not write into what has this descriptor after a close
         self._closed = False
 
     def read(self, timeout_s: float) -> bytes:
@@ -54,23 +58,27 @@ class SocketTransport:
 
     def write(self, data: bytes) -> None:
         try:
-            self._socket.sendall(data)
+            rest = memoryview(data)
+            while rest:  # not sendall: its time limit is one for everything
+                rest = rest[self._socket.send(rest) :]
         except OSError as error:
             raise self._lost(str(error)) from error
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: a wake-up is under way already; closed: nobody waits
-            self._wake_out.send(b"\0")
+        with self._closing, contextlib.suppress(OSError):  # full: a wake-up is under way already
+            if not self._closed:
+                self._wake_out.send(b"\0")
 
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-        for end in (self._socket, self._wake_in, self._wake_out):
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
             with contextlib.suppress(OSError):
-                end.close()
+                self._socket.shutdown(socket.SHUT_WR)
+            for end in (self._socket, self._wake_in, self._wake_out):
+                with contextlib.suppress(OSError):
+                    end.close()
 
     def _lost(self, reason: str) -> DeviceLost:
         return DeviceLost(f"{self.name} went away: {reason}.", "Check the network and the serial server.")
@@ -79,7 +87,8 @@ class SocketTransport:
 def _address(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
-        if parts.hostname and parts.port:
+        if parts.hostname and parts.port and "\0" not in parts.hostname:
+            parts.hostname.encode("idna")  # what the name's look-up would fail at: an empty label, or one too long
             return parts.hostname, parts.port
     except ValueError:
         pass

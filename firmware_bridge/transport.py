@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # How long a write may wait for the frame to take octets. A flash erase stalls a frame for 0.4 s.
 WRITE_TIMEOUT_S = 1.0
+
+# Octets per write, each with that time of its own. The slowest usual line, 9600 baud, takes this many in half of it.
+WRITE_BYTES = 512
 
 # The longest single wait inside `SerialTransport.read`: on Windows a cancel reaches only a read that is pending, so
 # this bounds how late `wake` can be there. 50 wake-ups a second cost 0.2 % of a core.
@@ -95,6 +99,7 @@ class SerialTransport:
         self.name = port
         self._woken = threading.Event()
         self._closed = False
+        self._closing = threading.RLock()  # a signal's handler may close what its thread is just waking
         handle = serial.Serial()
         handle.port, handle.baudrate = port, baud
         handle.timeout, handle.write_timeout = POLL_S, WRITE_TIMEOUT_S
@@ -104,8 +109,9 @@ class SerialTransport:
         handle.dtr = handle.rts = True
         try:
             handle.open()
-        except (OSError, ValueError) as error:  # SerialException is an OSError
-            raise open_error(port, error) from error
+        except _open_errors() as error:
+            told = error if isinstance(error, OSError | ValueError) else OSError(*error.args)
+            raise open_error(port, told) from error
         self._port: Port = handle
 
     def read(self, timeout_s: float) -> bytes:
@@ -121,24 +127,28 @@ class SerialTransport:
 
     def write(self, data: bytes) -> None:
         try:
-            self._port.write(data)
+            for at in range(0, len(data), WRITE_BYTES):
+                self._port.write(data[at : at + WRITE_BYTES])
         except (OSError, TypeError) as error:
             raise self._lost(error) from error
 
     def wake(self) -> None:
         self._woken.set()
-        with contextlib.suppress(OSError, TypeError, AttributeError):  # the port may be closing
-            self._port.cancel_read()
+        # The lock, because a cancel writes into a pipe of the port's: once closed, its number may be another file's.
+        with self._closing, contextlib.suppress(OSError):
+            if not self._closed:
+                self._port.cancel_read()
 
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        for line in ("rts", "dtr"):  # in this order, so that no board sees the pattern of a reset
-            with contextlib.suppress(OSError):  # a pty has no such lines (ENOTTY); an unplugged port has none left
-                setattr(self._port, line, False)
-        with contextlib.suppress(OSError):
-            self._port.close()
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            for line in ("rts", "dtr"):  # in this order, so that no board sees the pattern of a reset
+                with contextlib.suppress(OSError):  # a pty has no such lines (ENOTTY); an unplugged port has none left
+                    setattr(self._port, line, False)
+            with contextlib.suppress(OSError):
+                self._port.close()
 
     def _lost(self, error: Exception) -> DeviceLost:
         import serial
@@ -150,6 +160,15 @@ class SerialTransport:
             )
         reason = "it was unplugged" if _is_unplugged(error) else str(error)
         return DeviceLost(f"{self.name} went away: {reason}.", "Plug the frame in again and check the cable.")
+
+
+def _open_errors() -> tuple[type[Exception], ...]:
+    """What pyserial's open raises. Its SerialException is an OSError; a terminal's refusal on POSIX is not."""
+    if sys.platform == "win32":
+        return OSError, ValueError
+    import termios
+
+    return OSError, ValueError, termios.error
 
 
 def _is_unplugged(error: Exception) -> bool:
