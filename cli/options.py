@@ -28,6 +28,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         # Not the arguments: `ask` and `speak` are given the user's words.
+        _refuse_broken_text(ctx, self)
         DIAGNOSTICS.log("lorgnette %s on %s: %s", *(version(), sys.platform, ctx.command_path))
         return super().invoke(ctx)
 
@@ -52,6 +53,18 @@ class Group(click.Group):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
         write_examples(formatter, self.examples)
+
+
+def _refuse_broken_text(ctx: click.Context, command: click.Command) -> None:
+    """A word that was not in the terminal's encoding is an error here: nothing later could write it. A path may be."""
+    for param in command.get_params(ctx):
+        value = ctx.params.get(param.name or "")
+        if not isinstance(value, str) or isinstance(param.type, click.Path):
+            continue
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise click.BadParameter("this is not UTF-8 text", ctx, param) from error
 
 
 def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:

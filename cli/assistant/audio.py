@@ -13,9 +13,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,6 +29,7 @@ SILENCE_DBFS = -120.0  # what digital silence is called; one step of 16 bits is 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILE_S = 4 * 3600
 DECODE_TIMEOUT_S = 120.0
+_READ_BYTES = 1 << 20
 _WAV_HEADER_BYTES = 44
 _WAV_MAX_DATA_BYTES = 0xFFFF_FFFF - _WAV_HEADER_BYTES  # the format's sizes have 32 bits
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # WAVE format tags
@@ -106,12 +109,30 @@ def read_audio(path: Path) -> bytes:
         AudioError: missing, unreadable, empty, too long, or of a format that nothing here can decode.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise AudioError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", "cut it into shorter files")
-        data = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            data = read_capped(file, str(path))
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror or error}.", "check the path") from error
     return decode_audio(data, str(path))
+
+
+def read_capped(file: BinaryIO | FileIO, name: str) -> bytes:
+    """All of an open file, which may be a pipe or a device without an end; `name` stands in the error.
+
+    Raises:
+        AudioError: it cannot be read, or holds more than MAX_FILE_BYTES.
+    """
+    pieces: list[bytes] = []
+    left = MAX_FILE_BYTES
+    try:
+        while piece := file.read(_READ_BYTES):
+            if len(piece) > left:
+                raise AudioError(f"{name} is larger than {MAX_FILE_BYTES >> 20} MiB.", "cut it into shorter files")
+            left -= len(piece)
+            pieces.append(piece)
+    except OSError as error:
+        raise AudioError(f"{name} cannot be read: {error.strerror or error}.", "check the path") from error
+    return b"".join(pieces)
 
 
 def decode_audio(data: bytes, name: str) -> bytes:

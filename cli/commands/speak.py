@@ -18,6 +18,7 @@ from ..config import load
 from ..errors import Failure
 from ..exit_codes import ExitCode
 from ..options import Command, diagnostics_options, out_option, port_option
+from ..standard_input import read_text
 from ..text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ...firmware_bridge.link_events import Event
 
 STDIO = "-"
-MAX_TEXT_CHARS = 100_000
+MAX_TEXT_CHARS = 65_536
 PAUSE_MS = 150  # between sentences, as in a reply
 # The frame says when playback ended; this is how much later than the audio's own length that may be.
 PLAYBACK_GRACE_S = 5.0
@@ -72,7 +73,7 @@ def speak(text: str, out: Path | None, voice: str | None, port: str | None, baud
 
 
 def _text(text: str) -> str:
-    text = sys.stdin.read(MAX_TEXT_CHARS + 1) if text == STDIO else text
+    text = read_text() if text == STDIO else text
     if len(text) > MAX_TEXT_CHARS:
         raise click.UsageError(f"The text is longer than {MAX_TEXT_CHARS} characters.")
     return text

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ..assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame, decode_audio, read_audio
+from ..assistant.audio import (
+    FRAME_SAMPLES,
+    SAMPLE_BYTES,
+    SAMPLE_RATE_HZ,
+    AudioFrame,
+    decode_audio,
+    read_audio,
+    read_capped,
+)
 from ..assistant.endpointing import Endpointing, EndpointingSettings, UtteranceEnded
 from ..assistant.engines.protocols import EngineInfo, Transcript, VoiceActivity
 from ..config import load
 from ..errors import Failure
 from ..exit_codes import ExitCode
 from ..options import Command, diagnostics_options, json_option, model_option, offline_option
+from ..standard_input import NAME, binary_input
 from ..text import printable
 
 SCHEMA = 1
@@ -33,7 +41,7 @@ FILE_MAX_UTTERANCE_S = 28.0
         ("arecord -f S16_LE -r 16000 -d 4 | lorgnette transcribe -", "from a microphone"),
     ],
 )
-@click.argument("file")
+@click.argument("file", type=click.Path(allow_dash=True))
 @model_option("embedded, a Whisper size such as base.en, or a checkpoint file.")
 @json_option
 @offline_option
@@ -45,7 +53,7 @@ def transcribe(file: str, model: str | None, as_json: bool, offline: bool) -> No
     this computer, with or without --offline.
     """
     settings = load({"stt.model": model}).settings
-    pcm = decode_audio(sys.stdin.buffer.read(), "standard input") if file == STDIN else read_audio(Path(file))
+    pcm = decode_audio(read_capped(binary_input(), NAME), NAME) if file == STDIN else read_audio(Path(file))
     from ..wiring import build_ear
 
     stt, vad = build_ear(settings)
@@ -82,7 +90,7 @@ def _show(utterance: UtteranceEnded, transcript: Transcript) -> None:
 
 
 def _conclude(file: str, heard: list[tuple[UtteranceEnded, Transcript]]) -> None:
-    name = "standard input" if file == STDIN else printable(file)
+    name = NAME if file == STDIN else printable(file)
     if not heard:
         raise Failure(f"{name} holds no speech", "check the microphone and its level", ExitCode.NO_SPEECH)
     if not any(transcript.accepted for _, transcript in heard):
