@@ -54,6 +54,14 @@ class LockstepDevice(DeviceApi):
         self._busy = False
         self._closed = False
         self._asked = False
+        try:
+            self._shake_hands()
+        except BaseException:  # nobody else has it
+            self._closed = True
+            frame.close()
+            raise
+
+    def _shake_hands(self) -> None:
         self._core.port_opened(0.0)
         self.advance(0.0)
         while not self.connected:
@@ -63,8 +71,7 @@ class LockstepDevice(DeviceApi):
 
     def advance(self, now_s: float) -> None:
         """Let both sides live until `now_s`, through every deadline on the way. Events come by `subscribe`."""
-        if self._busy:
-            raise LocalProtocolError("this call moves time; from a callback use post() or post_photo()")
+        self._refuse_in_callback()
         self._busy = True
         try:
             self._exchange(self.now_s)  # what was asked for since, at the time at which it was
@@ -86,16 +93,19 @@ class LockstepDevice(DeviceApi):
         if self._closed:
             return
         self._closed = True
-        self._core.link.close(reason)
-        self._core.end()
-        self.frame.step(self._now_us(), self._core.link.data_to_send())
-        self.frame.close()
+        try:
+            self._core.link.close(reason)
+            self.frame.step(self._now_us(), self._core.link.data_to_send())
+            self._core.end()
+        finally:
+            self.frame.close()
 
     def _submit(self, command: Callable[[], None]) -> None:
         self._asked = True
         run_quietly(command)
 
     def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
+        self._refuse_in_callback()  # before anything has happened
         box: list[T] = []
         self._submit(lambda: start(box.append))
         give_up_s = self.now_s + timeout_s + 1.0
@@ -105,6 +115,10 @@ class LockstepDevice(DeviceApi):
                 raise DeviceLost("The simulated frame does not answer.")
             self.advance(self._next_instant())
         return box[0]
+
+    def _refuse_in_callback(self) -> None:
+        if self._busy:
+            raise LocalProtocolError("this call moves time; from a callback use post() or post_photo()")
 
     def _next_instant(self) -> float:
         return max(self.next_deadline(), self.now_s + SMALLEST_STEP_S)

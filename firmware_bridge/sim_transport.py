@@ -72,9 +72,11 @@ class SimTransport:
     def close(self) -> None:
         if self._closed:
             return
-        self._step_to_now()  # the last octets written (Close) must still arrive
         self._closed = True
-        self._frame.close()
+        try:
+            self._step_to_now()  # the last octets written (Close) must still arrive
+        finally:
+            self._frame.close()
 
     def _step_to_now(self) -> bytes:
         """Step the frame through every deadline of its own until now, so that a late caller changes nothing.

@@ -74,6 +74,63 @@ def start_capture(device: LockstepDevice) -> None:
     device.request(Method.CAPTURE_START, CaptureStartArgs(0))
 
 
+# ---- the device itself
+class Breaks:
+    """A frame that breaks when it is told to, and counts how often it was closed."""
+
+    def __init__(self, frame: Steppable | None) -> None:
+        self._frame = frame
+        self.broken = False
+        self.closed = 0
+
+    def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
+        if self.broken:
+            raise ZeroDivisionError
+        return self._frame.step(now_us, rx) if self._frame is not None else (b"", now_us + 10_000_000)
+
+    def close(self) -> None:
+        self.closed += 1
+        if self._frame is not None:
+            self._frame.close()
+
+
+def test_a_frame_that_does_not_answer_is_closed() -> None:
+    frame = Breaks(None)
+    with pytest.raises(DeviceNotFound):
+        LockstepDevice(frame)
+    assert frame.closed == 1
+
+
+def test_a_frame_that_breaks_is_closed_once() -> None:
+    frame = Breaks(SimulatedFrame(Peripherals()))
+    device = LockstepDevice(frame)
+    frame.broken = True
+    with pytest.raises(ZeroDivisionError):
+        device.close()
+    device.close()
+    assert frame.closed == 1
+
+
+def test_a_request_from_a_callback_is_refused_before_it_does_anything(device: LockstepDevice) -> None:
+    caught: list[LocalProtocolError] = []
+
+    def callback(_: Event) -> None:
+        for ask in (lambda: device.request(Method.SET_VOLUME, SetVolumeArgs(3)), device.take_photo):
+            with pytest.raises(LocalProtocolError, match="from a callback") as refused:
+                ask()
+            caught.append(refused.value)
+
+    device.request(Method.SET_VOLUME, SetVolumeArgs(70))
+    end = device.subscribe(callback)
+    start_capture(device)
+    device.advance(device.now_s + 0.1)
+    end()
+    assert caught
+    device.advance(device.now_s + 1.0)
+    assert state(device).volume_percent == 70
+    assert state(device).photos_taken == 0
+
+
 # ---- handshake and requests
 def test_the_handshake_takes_no_time_on_a_good_wire(device: LockstepDevice) -> None:
     assert device.now_s < 0.001

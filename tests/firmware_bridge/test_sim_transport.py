@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lorgnette.firmware_bridge.sim_transport import SimTransport
 
 
@@ -10,13 +12,28 @@ class Frame:
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, bytes]] = []
+        self.broken = False
+        self.closed = 0
 
     def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
+        if self.broken:
+            raise ZeroDivisionError
         self.steps.append((now_us, rx))
         return b"", (now_us // 20_000 + 1) * 20_000
 
     def close(self) -> None:
-        pass
+        self.closed += 1
+
+
+def test_a_frame_that_breaks_at_the_end_is_closed_all_the_same() -> None:
+    frame = Frame()
+    port = SimTransport(frame)
+    port.write(b"close")
+    frame.broken = True
+    with pytest.raises(ZeroDivisionError):
+        port.close()
+    port.close()
+    assert frame.closed == 1
 
 
 def test_what_is_written_late_arrives_late() -> None:
