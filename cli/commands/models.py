@@ -106,10 +106,14 @@ def list_(as_json: bool) -> None:
 @diagnostics_options
 def pull(names: tuple[str, ...], yes: bool, offline: bool) -> None:
     """Download models. Says size and licence first, and asks; goes on where an earlier download stopped."""
-    from ..assistant.engines.catalog import find_model
+    from ..assistant.engines.checkpoint import EMBEDDED
 
-    for model in [find_model(name) for name in names]:  # every name is checked before the first download
+    for model in [
+        _model(name) for name in names if name != EMBEDDED
+    ]:  # every name is checked before the first download
         pull_model(model, yes=yes, offline=offline)
+    if EMBEDDED in names:
+        click.echo(f"{EMBEDDED} is built in: there is nothing to download", err=True)
 
 
 @models.command()
@@ -117,7 +121,7 @@ def pull(names: tuple[str, ...], yes: bool, offline: bool) -> None:
 @diagnostics_options
 def path(name: str | None) -> None:
     """Print where a model lies, or the folder of all of them. Fails if the model is not here."""
-    from ..assistant.engines.catalog import find_model, is_present, local_paths, models_folder
+    from ..assistant.engines.catalog import is_present, local_paths, models_folder
     from ..assistant.engines.checkpoint import EMBEDDED, embedded_checkpoint
 
     if name is None:
@@ -125,7 +129,7 @@ def path(name: str | None) -> None:
     elif name == EMBEDDED:
         click.echo(str(embedded_checkpoint().path))
     else:
-        model = find_model(name)
+        model = _model(name)
         if not is_present(model):
             raise Failure(f"{name} is not downloaded", f"lorgnette models pull {name}")
         click.echo(str(local_paths(model)[0]))
@@ -137,13 +141,23 @@ def path(name: str | None) -> None:
 @diagnostics_options
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Delete downloaded models, with what was made of them."""
-    from ..assistant.engines.catalog import find_model
     from ..assistant.engines.checkpoint import EMBEDDED
 
     if EMBEDDED in names:
         raise Failure("the embedded recogniser is a part of lorgnette and stays", code=ExitCode.USAGE)
-    for model in [find_model(name) for name in names]:
+    for model in [_model(name) for name in names]:
         _remove(model, yes=yes)
+
+
+def _model(name: str) -> Model:
+    """The model that the command line names. Raises Failure with the nearest name."""
+    from ..assistant.engines.catalog import find_model
+    from ..assistant.engines.protocols import EngineError
+
+    try:
+        return find_model(name)
+    except EngineError as error:
+        raise Failure(str(error), error.remedy, ExitCode.USAGE) from error
 
 
 def pull_model(model: Model, *, yes: bool, offline: bool) -> None:

@@ -124,6 +124,31 @@ def test_an_unknown_name_stops_everything_before_the_first_download(hub: Server)
     assert hub.asked == []
 
 
+@pytest.mark.parametrize("command", [("pull", "--yes"), ("path",), ("rm", "--yes")])
+def test_an_unknown_name_is_an_error_of_the_command_line(hub: Server, command: tuple[str, ...]) -> None:
+    result = invoke("models", *command, "bas.en")
+    assert result.exit_code == ExitCode.USAGE
+    assert_one_sentence(result.stderr)
+    assert "there is no model 'bas.en'" in result.stderr
+
+
+def test_what_is_built_in_needs_no_download(hub: Server) -> None:
+    result = invoke("models", "pull", "embedded")
+    assert result.exit_code == ExitCode.OK
+    assert result.stderr == "embedded is built in: there is nothing to download\n"
+    assert hub.asked == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to, not even root")
+def test_a_folder_that_cannot_be_made_is_no_full_disk(hub: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORGNETTE_DATA_DIR", "/proc/x")
+    result = invoke("models", "pull", VOICE, "--yes")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "cannot write /proc/x" in result.stderr
+    assert "disk space" not in result.stderr
+    assert "name another folder in LORGNETTE_DATA_DIR" in result.stderr
+
+
 def test_a_damaged_download_is_one_sentence(hub: Server, placed: Path) -> None:
     hub.answer = lambda handler: handler.send(200, ONNX[:-1] + b"?")
     result = invoke("models", "pull", VOICE, "--yes")
@@ -140,7 +165,7 @@ def test_an_unreachable_hub_is_one_sentence(tmp_path: Path) -> None:
     lines = done.stderr.decode().splitlines()
     assert lines[0] == "tiny.en: 76 MB, licence: MIT"
     assert_one_sentence("\n".join(lines[2:]))
-    assert "cannot be reached" in lines[2]
+    assert lines[2] == "lorgnette: 127.0.0.1:9 cannot be reached: connection refused"
     assert list(tmp_path.rglob("*.pt")) == []
 
 

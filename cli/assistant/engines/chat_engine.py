@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .chat_stream import ChatStream, ServerSaid, spoken_text
-from .foreign import one_line
+from .foreign import network_reason, one_line
 from .protocols import ChatMessage, EngineError, EngineInfo
 
 MAX_REPLY_BYTES = 4 << 20  # of one response; a spoken answer has a few hundred
@@ -198,13 +198,17 @@ class ChatEngine:
 
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             return EngineError(
-                "llm", f"the model server {self._server} cannot be reached: {self._shown(error)}", _OTHER_SERVER
+                "llm",
+                f"the model server {self._server} cannot be reached: {self._shown(network_reason(error))}",
+                _OTHER_SERVER,
             )
         if isinstance(error, httpx.TimeoutException):
             return self._too_slow()
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
             return EngineError("llm", f"{self._url!r} is no address of a model server", _OTHER_SERVER)
-        return EngineError("llm", f"the connection to {self._server} broke: {self._shown(error)}", "ask again")
+        return EngineError(
+            "llm", f"the connection to {self._server} broke: {self._shown(network_reason(error))}", "ask again"
+        )
 
     def _too_slow(self) -> EngineError:
         return EngineError(

@@ -6,6 +6,7 @@ and got a yes. Prints nothing; progress goes to a callback.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from .catalog import Model, RemoteFile, local_paths
-from .foreign import one_line
+from .catalog import DATA_VARIABLE, Model, RemoteFile, local_paths
+from .foreign import network_reason
 
 MIRROR_VARIABLE = "LORGNETTE_MODELS_URL"
 PART_SUFFIX = ".part"
@@ -87,7 +88,9 @@ def fetch(file: RemoteFile, target: Path, progress: Progress = lambda done, tota
         part.replace(target)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DownloadError("disk", f"cannot write {target}: {reason.lower()}", "free some disk space") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some disk space" if full else f"name another folder in {DATA_VARIABLE}"
+        raise DownloadError("disk", f"cannot write {target}: {reason.lower()}", remedy) from error
     return bool(file.sha256)
 
 
@@ -168,12 +171,12 @@ def _broken(error: Exception, host: str, *, resumable: bool) -> DownloadError:
     import httpx
 
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-        message = f"{host} cannot be reached: {one_line(error)}"
+        message = f"{host} cannot be reached: {network_reason(error)}"
         return DownloadError("network", message, f"check the network, or name a mirror in {MIRROR_VARIABLE}")
     if isinstance(error, httpx.TimeoutException):
         message = f"{host} was silent for {_READ_S:g} s"
     else:
-        message = f"the connection to {host} broke: {one_line(error)}"
+        message = f"the connection to {host} broke: {network_reason(error)}"
     return DownloadError("network", message, "run the same command again" + (": it goes on" if resumable else ""))
 
 

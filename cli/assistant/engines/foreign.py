@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -26,3 +27,19 @@ def one_line(error: object, limit: int = 200) -> str:
     """A foreign error's text on one line, short enough for a sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def network_reason(error: BaseException) -> str:
+    """Why a connection failed, in the system's words and without its numbers: "connection refused"."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return _plain(found.strerror)
+        found = found.__cause__ or found.__context__
+    return _plain(one_line(error))
+
+
+def _plain(text: str) -> str:
+    """Without "[Errno 111]", "[SSL: ...]" and "(_ssl.c:1006)"."""
+    plain = re.sub(r"^(\[[^\]]*\]\s*)+|\s*\(_ssl\.c:\d+\)$", "", one_line(text)).rstrip(".")
+    return plain[:1].lower() + plain[1:]

@@ -159,7 +159,7 @@ def test_an_unreachable_server() -> None:
     with socket.socket() as unused:  # bound, but nobody listens
         unused.bind(("127.0.0.1", 0))
         error = fails(f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
-    assert "cannot be reached" in str(error)
+    assert str(error).endswith("cannot be reached: connection refused")
     assert error.remedy == "lorgnette config set llm.base_url URL"
 
 
