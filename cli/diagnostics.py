@@ -69,15 +69,15 @@ class Diagnostics:
         Returns:
             The file, or None when no file could be written.
         """
-        path = self.log_file or _crash_file()
         when = time.strftime("%Y-%m-%d %H:%M:%S")
         report = f"--- {when} lorgnette {version} python {sys.version.split()[0]} {sys.platform}\n"
         report += "".join(traceback.format_exception(error))
         try:
+            path = self.log_file or _crash_file()
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as log:
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(report)
-        except OSError:
+        except (OSError, ImportError):
             return None
         return path
 

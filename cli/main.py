@@ -61,6 +61,9 @@ EXAMPLES = (
 class Root(Group):
     """The top-level group: commands by name from `COMMANDS`, errors as one sentence and an exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])  # not a mistake: this is how one gets to know a program
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -164,14 +167,14 @@ def _status(root: click.Group, args: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as stop:
         return _say(_stopped(stop))
     except Exception as error:
-        return _say(explain(error) or _bug(error), error)
+        return _say(_failure(error), error)
     return ExitCode.OK
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     """A bug on another thread is told like one on this; the program goes on with what is left."""
     if isinstance(failed.exc_value, Exception):
-        _say(explain(failed.exc_value) or _bug(failed.exc_value), failed.exc_value)
+        _say(_failure(failed.exc_value), failed.exc_value)
 
 
 def _misused(error: click.ClickException) -> int:
@@ -190,6 +193,14 @@ def _stopped(stop: BaseException) -> Failure:
     if isinstance(cause, EOFError):
         return Failure("a question had no answer: standard input ended", "answer it with an option", ExitCode.USAGE)
     return Failure("interrupted", code=ExitCode.INTERRUPTED)
+
+
+def _failure(error: Exception) -> Failure:
+    """What is said of any error. Never raises: an install may lack the very parts that explain what it lacks."""
+    try:
+        return explain(error) or _bug(error)
+    except Exception:
+        return Failure(f"this is a bug in lorgnette ({type(error).__name__})", "run it again with -vv")
 
 
 def _bug(error: Exception) -> Failure:

@@ -5,6 +5,7 @@ Knows click; decides nothing. A default of None means "not given": the configura
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from .diagnostics import DIAGNOSTICS, version
+from .exit_codes import ExitCode
 
 F = TypeVar("F", bound=Callable[..., Any])
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -48,7 +50,10 @@ class Group(click.Group):
         self.examples = tuple(examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["--help"])
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
@@ -65,6 +70,16 @@ def _refuse_broken_text(ctx: click.Context, command: click.Command) -> None:
             value.encode()
         except UnicodeEncodeError as error:
             raise click.BadParameter("this is not UTF-8 text", ctx, param) from error
+
+
+class Seconds(click.FloatRange):
+    """A number in a range, which "nan" is not though it is neither too small nor too large."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
 
 
 def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:
@@ -123,7 +138,7 @@ def port_option(command: F) -> F:
     timeout = click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(min=0.1, max=3600),
+        type=Seconds(min=0.1, max=3600),
         default=5.0,
         show_default=True,
         metavar="SECONDS",

@@ -73,6 +73,14 @@ def test_help_shows_examples_then_sections_in_order() -> None:
         assert row.summary in shown
 
 
+@pytest.mark.parametrize("group", ["config", "frame", "models"])
+def test_a_group_without_a_command_is_a_mistake(group: str) -> None:
+    result = invoke(group)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stdout == ""
+    assert result.stderr == invoke(group, "--help").stdout
+
+
 def test_examples_name_commands_that_exist() -> None:
     for command in (cli, *(cli.get_command(click.Context(cli), name) for name in COMMANDS)):
         for line, _ in getattr(command, "examples", ()):
@@ -90,6 +98,8 @@ def test_examples_name_commands_that_exist() -> None:
         (["config", "shwo"], "show"),
         (["config", "show", "--jsno"], "Did you mean '--json'?"),
         (["config", "set", "port"], "Missing argument 'VALUE'"),
+        (["frame", "info", "--timeout", "nan"], "'nan' is no number of seconds"),
+        (["frame", "info", "--timeout", "inf"], "not in the range"),
         (["config", "show", "--log-file", "/nowhere/at/all.log"], "cannot write"),
     ],
 )
@@ -221,6 +231,35 @@ def test_without_a_log_file_the_traceback_goes_to_the_users_folder() -> None:
     named = Path(result.stderr.strip().split()[-1])
     assert named.name == "crash.log"
     assert "ZeroDivisionError" in named.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("broken_command")
+@pytest.mark.parametrize("missing", ["platformdirs", "lorgnette.firmware_bridge.errors"])
+def test_a_bug_is_told_by_an_install_that_lacks_parts(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)  # what Python keeps for a module that cannot be imported
+    if "." in missing:
+        monkeypatch.delattr(missing)
+    result = invoke("broken")
+    assert result.exit_code == ExitCode.FAILURE
+    assert_one_sentence(result.stderr)
+    assert "this is a bug in lorgnette (ZeroDivisionError" in result.stderr
+    assert "-vv" in result.stderr
+
+
+def test_an_error_without_a_message_that_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RecursionError
+
+    @click.command()
+    def silent() -> None:
+        raise Speechless
+
+    monkeypatch.setattr(main.Root, "get_command", lambda self, ctx, name: silent)
+    result = invoke("config")
+    assert result.exit_code == ExitCode.FAILURE
+    assert_one_sentence(result.stderr)
+    assert "Speechless" in result.stderr
 
 
 def test_a_bug_on_another_thread_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
