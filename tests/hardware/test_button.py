@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.raw_host import MS, RawHost, all_of, one
 
 from lorgnette.firmware_bridge import messages as m
@@ -20,6 +21,28 @@ def test_gestures(host: RawHost) -> None:
     assert pressed(host, 80, 80, gap_ms=400) == [m.Button.TAP, m.Button.TAP]
     assert pressed(host, 700) == [m.Button.LONG_PRESS]
     assert pressed(host, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "gestures"),
+    [
+        (281, [m.Button.DOUBLE_TAP]),
+        (299, [m.Button.DOUBLE_TAP]),
+        (301, [m.Button.TAP, m.Button.TAP]),
+        (319, [m.Button.TAP, m.Button.TAP]),
+    ],
+)
+def test_the_second_press_of_a_double_tap_counts_from_its_beginning(
+    host: RawHost, gap_ms: float, gestures: list[m.Button]
+) -> None:
+    host.connect()
+    assert pressed(host, 80, 80, gap_ms=gap_ms) == gestures
+
+
+def test_a_contact_that_trembles_at_the_last_moment_is_no_second_press(host: RawHost) -> None:
+    host.connect()
+    host.frame.peripherals.button.script([(0, True), (80, False), (295, True), (3, False)])
+    assert [event.kind for event in all_of(host.advance(1000 * MS), m.ButtonEvent)] == [m.Button.TAP]
 
 
 def test_a_bouncing_contact(host: RawHost) -> None:

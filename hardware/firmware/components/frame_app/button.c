@@ -42,11 +42,17 @@ static uint8_t edge(frame_button_t *b)
     return 0u;
 }
 
+/* A second press has begun in time; whether it is one shows when the contact has settled. */
+static bool pressed_again(const frame_button_t *b)
+{
+    return b->level && !b->stable && b->changed_us - b->since_us <= FRAME_BUTTON_DOUBLE_US;
+}
+
 uint64_t frame_button_next_us(const frame_button_t *b)
 {
     uint64_t next = GLINK_NEVER;
     if (b->state == FRAME_BUTTON_DOWN && b->level) next = b->since_us + FRAME_BUTTON_LONG_US;
-    if (b->state == FRAME_BUTTON_TAPPED) next = b->since_us + FRAME_BUTTON_DOUBLE_US;
+    if (b->state == FRAME_BUTTON_TAPPED && !pressed_again(b)) next = b->since_us + FRAME_BUTTON_DOUBLE_US;
     if (b->level != b->stable) {
         const uint64_t settled = b->changed_us + FRAME_BUTTON_DEBOUNCE_US;
         if (settled < next) next = settled;
@@ -58,11 +64,11 @@ uint8_t frame_button_tick(frame_button_t *b, uint64_t now_us, uint32_t *sample)
 {
     if (now_us < frame_button_next_us(b)) return 0u;
     *sample = b->pressed_sample;
-    if (b->level != b->stable && now_us - b->changed_us >= FRAME_BUTTON_DEBOUNCE_US) return edge(b);
-    if (b->state == FRAME_BUTTON_DOWN) {
-        enter(b, FRAME_BUTTON_SETTLED, now_us);
-        return GLINK_BUTTON_LONG_PRESS;
+    if (b->state == FRAME_BUTTON_TAPPED && !pressed_again(b) && now_us - b->since_us >= FRAME_BUTTON_DOUBLE_US) {
+        enter(b, FRAME_BUTTON_IDLE, now_us);
+        return GLINK_BUTTON_TAP;
     }
-    enter(b, FRAME_BUTTON_IDLE, now_us);
-    return GLINK_BUTTON_TAP;
+    if (b->level != b->stable && now_us - b->changed_us >= FRAME_BUTTON_DEBOUNCE_US) return edge(b);
+    enter(b, FRAME_BUTTON_SETTLED, now_us);
+    return GLINK_BUTTON_LONG_PRESS;
 }
