@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 STDIO = "-"
 MAX_TEXT_CHARS = 65_536
 PAUSE_MS = 150  # between sentences, as in a reply
+AHEAD_S = 5.0  # sent before it is played; a voice is faster than speech, and the link's queue has an end
+LOOK_S = 0.1
 # The frame says when playback ended; this is how much later than the audio's own length that may be.
 PLAYBACK_GRACE_S = 5.0
 MAKER_PATIENCE_S = 2.0  # a voice that is told to stop ends within one of its pieces
@@ -138,18 +141,22 @@ def _to_frame(device: Device, audio: Iterator[bytes]) -> None:
     device.subscribe(playback.on_event)
     if not device.info.has_speaker:
         raise Failure("this frame has no speaker", "write a file instead: -o FILE", ExitCode.FRAME_REFUSED)
-    sent_bytes = 0
+    reason = None
     try:
         for pcm in audio:
+            playback.wait(AHEAD_S)
+            if playback.ended:
+                break
             device.play(stream, pcm, False)
-            sent_bytes += len(pcm)
-        device.play(stream, b"", True)
-        length_s = sent_bytes / SAMPLE_BYTES / SAMPLE_RATE_HZ
-        reason = playback.wait(length_s + PLAYBACK_GRACE_S) if sent_bytes else None
+            playback.sent(pcm)
+        if not playback.ended:
+            device.play(stream, b"", True)
+        if playback.sent_s:
+            reason = playback.wait(-PLAYBACK_GRACE_S)
     except KeyboardInterrupt:
         device.flush(stream)
         raise
-    _refuse_silence(sent_bytes)
+    _refuse_silence(playback.sent_s)
     if playback.error is not None:
         raise playback.error
     if reason is None:
@@ -159,19 +166,44 @@ def _to_frame(device: Device, audio: Iterator[bytes]) -> None:
 
 
 class Playback:
-    """Waits for the end of one stream. `on_event` runs on the device's thread."""
+    """How far one stream has been played. `on_event` runs on the device's thread."""
 
-    def __init__(self, stream: int) -> None:
+    def __init__(self, stream: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
         self._ended = threading.Event()
         self._reason: int | None = None
+        self._began_s: float | None = None  # when the frame began to play, or at least was given something to
+        self._began = False  # the frame has said so; when it runs dry it says so again
+        self._holes_s = 0.0  # in which the frame played silence, because the audio came too late
+        self.sent_s = 0.0
         self.error: Exception | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    @property
+    def left_s(self) -> float:
+        """What was sent and is not played yet; below zero it is overdue."""
+        if self._began_s is None:
+            return self.sent_s
+        return self.sent_s + self._holes_s - (self._clock() - self._began_s)
+
+    def sent(self, pcm: bytes) -> None:
+        if self._began_s is None:
+            self._began_s = self._clock()
+        self.sent_s += len(pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ
 
     def on_event(self, event: Event) -> None:
         from ...firmware_bridge.link_events import Disconnected, FrameReported
-        from ...firmware_bridge.messages import PlaybackEnded
+        from ...firmware_bridge.messages import PlaybackEnded, PlaybackStarted, Underrun
 
         match event:
+            case FrameReported(PlaybackStarted(stream=stream)) if stream == self._stream and not self._began:
+                self._began, self._began_s = True, self._clock()
+            case FrameReported(Underrun(stream=stream, missing_samples=missing)) if stream == self._stream:
+                self._holes_s += missing / SAMPLE_RATE_HZ
             case FrameReported(PlaybackEnded(stream=stream, reason=reason)) if stream == self._stream:
                 self._reason = reason
                 self._ended.set()
@@ -179,12 +211,13 @@ class Playback:
                 self.error = error
                 self._ended.set()
 
-    def wait(self, timeout_s: float) -> int | None:
-        """The PlaybackEnd, or None when nothing came in time."""
-        self._ended.wait(timeout_s)
+    def wait(self, left_s: float) -> int | None:
+        """Until no more than this is left to play. Returns the PlaybackEnd, or None when playback has not ended."""
+        while self.left_s > left_s and not self._ended.wait(LOOK_S):
+            pass
         return self._reason
 
 
-def _refuse_silence(samples: int) -> None:
-    if not samples:
+def _refuse_silence(length: float) -> None:
+    if not length:
         raise Failure("the voice made no sound of this text", "try another voice: --voice", ExitCode.ENGINE)
