@@ -41,7 +41,7 @@ size_t glink_frame_seal(uint8_t wire[GLINK_MAX_WIRE_BYTES], const glink_header_t
  * Returns the payload's length, `*payload` inside `raw`, or GLINK_ERR_FORMAT or GLINK_ERR_CRC. */
 int32_t glink_frame_open(uint8_t *raw, size_t n, glink_header_t *header, const uint8_t **payload);
 
-/* Cuts a stream of octets at its zeros. 1,044 octets. */
+/* Cuts a stream of octets at its zeros. 1,046 octets. */
 typedef struct glink_deframer {
     uint8_t buf[GLINK_MAX_WIRE_BYTES];
     uint16_t n;
