@@ -39,6 +39,8 @@ _PIECE_END = re.compile(r"(?<=[.!?;:])\s+|(?<=[\u3002\uff01\uff1f\uff1b])\s*")  
 _YIELD_SAMPLES = SAMPLE_RATE_HZ // 5  # 200 ms
 _PROGRAM_TIMEOUT_S = 30.0
 _REMEDY = "python -m pip install espeakng-loader"
+# Names, for the wheel brings no program that could list them.
+_OTHER_VOICE = "choose another, such as en-us, en-gb, en-gb-scotland or en-us+f3, or let 'auto' choose"
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -77,7 +79,7 @@ class EspeakVoice:
 
     def __init__(self, voice: str = "en-us", words_per_minute: int = 160, pitch: int = 50) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*(\+[A-Za-z0-9_]+)?", voice):
-            raise EngineError("tts", f"{voice!r} is no espeak-ng voice", "espeak-ng --voices")
+            raise EngineError("tts", f"{voice!r} is no espeak-ng voice", _OTHER_VOICE)
         low, high = _RATE_RANGE_WPM
         if not low <= words_per_minute <= high:
             raise EngineError("tts", f"espeak-ng speaks {low} to {high} words per minute, not {words_per_minute}")
@@ -292,7 +294,7 @@ def _load() -> _Espeak:
 
 
 def _unknown_voice(voice: str) -> EngineError:
-    return EngineError("tts", f"espeak-ng has no voice {voice!r}", "espeak-ng --voices")
+    return EngineError("tts", f"espeak-ng has no voice {voice!r}", _OTHER_VOICE)
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -141,9 +142,13 @@ def test_what_is_no_voice_name_is_refused_at_once(voice: str) -> None:
 
 
 def test_a_voice_that_does_not_exist_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(EngineError, match="espeak-ng has no voice 'xx-yy'"):
+    with pytest.raises(EngineError, match="espeak-ng has no voice 'xx-yy'") as caught:
         synthesized("hi", voice="xx-yy")
     assert capfd.readouterr() == ("", "")
+    suggested = re.findall(r"en-[a-z0-9+-]+", caught.value.remedy)
+    assert len(suggested) == 4
+    for voice in suggested:
+        assert synthesized("hi", voice=voice)
 
 
 @pytest.mark.parametrize(("words_per_minute", "pitch"), [(79, 50), (451, 50), (160, -1), (160, 100)])
