@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
+from ..assistant.engines.protocols import EngineError
 from ..checks import Check, engine_checks, failed
 from ..config import config_path, flatten, load, parse, read_text, save
 from ..errors import Failure
@@ -36,6 +37,7 @@ class Question:
         answers: (answer, what it means). Others may be typed where `free` says so.
         current: what is configured now; suggested where it is an answer, else the first one is.
         free: any other text is an answer, too.
+        complaint: says what is wrong with an answer that a person typed, "" when nothing is.
     """
 
     option: str
@@ -43,6 +45,7 @@ class Question:
     answers: tuple[tuple[str, str], ...]
     current: str = ""
     free: bool = False
+    complaint: Callable[[str], str] = lambda answer: ""
 
     @property
     def valid(self) -> list[str]:
@@ -93,9 +96,12 @@ class Asker:
             click.echo(f"  {printable(answer):<24} {printable(meaning)}".rstrip(), err=True)
         while True:
             typed = str(click.prompt("Your choice", default=question.suggested, err=True)).strip()
-            if question.accepts(typed):
+            if not question.accepts(typed):
+                click.echo(f"One of {', '.join(question.valid)}, please.", err=True)
+            elif complaint := question.complaint(typed):
+                click.echo(printable(complaint), err=True)
+            else:
                 return typed
-            click.echo(f"One of {', '.join(question.valid)}, please.", err=True)
 
 
 @click.command(
@@ -142,7 +148,7 @@ def setup(
     now = load().settings  # a file with an error stops here, before any question
     asker = Asker(yes)
     chosen: dict[str, Value] = {}
-    chosen.update(_choose_frame(asker, port, now))
+    chosen.update(_choose_frame(asker, port, now, test))
     chosen["language"] = asker.ask(_language(now), language)
     chosen.update(_choose_ear(asker, stt, model, str(chosen["language"]), now))
     chosen.update(_choose_voice(asker, tts, voice, str(chosen["language"]), now))
@@ -166,7 +172,7 @@ def setup(
 
 
 # ---------------------------------------------------------------- the questions
-def _choose_frame(asker: Asker, given: str | None, now: Settings) -> dict[str, Value]:
+def _choose_frame(asker: Asker, given: str | None, now: Settings, test: bool) -> dict[str, Value]:
     """A frame with a serial number is remembered by that: its port's name changes."""
     from ...firmware_bridge.discovery import list_ports
 
@@ -177,7 +183,12 @@ def _choose_frame(asker: Asker, given: str | None, now: Settings) -> dict[str, V
     answers.append((AUTO, "whichever single frame is plugged in"))
     serial = now.remembered.serial_number
     current = now.port or next((port.device for port in ports.values() if serial and port.serial_number == serial), "")
-    question = Question("--port", "Which frame? (or type another port)", tuple(answers), current, free=True)
+
+    def complaint(typed: str) -> str:
+        return "" if typed == AUTO or not test else _port_complaint(typed, now)
+
+    text = "Which frame? (or type another port)"
+    question = Question("--port", text, tuple(answers), current, free=True, complaint=complaint)
     answer = asker.ask(question, given)
     known = ports.get(answer)
     if answer == AUTO:
@@ -185,6 +196,19 @@ def _choose_frame(asker: Asker, given: str | None, now: Settings) -> dict[str, V
     if known is not None and known.serial_number:
         return {"port": "", "remembered.serial_number": known.serial_number}
     return {"port": answer, "remembered.serial_number": ""}
+
+
+def _port_complaint(port: str, now: Settings) -> str:
+    """Why no frame can be opened at this port, "" when one can."""
+    from ...firmware_bridge.errors import BridgeError
+    from ..glasses.ports import open_frame
+
+    click.echo(f"trying {printable(port)}", err=True)
+    try:
+        open_frame(replace(now, port=port), remember=False)[0].close()
+    except (BridgeError, EngineError) as error:
+        return str(error)
+    return ""
 
 
 def _language(now: Settings) -> Question:
@@ -236,14 +260,26 @@ def _choose_model(asker: Asker, url: str | None, model: str | None, now: Setting
         ("https://dashscope.aliyuncs.com/compatible-mode/v1", "Qwen, over the network"),
     )
     text = "A language model for free questions? (or type an address)"
-    chosen = asker.ask(Question("--llm-url", text, servers, now.llm.base_url, free=True), url)
+    question = Question("--llm-url", text, servers, now.llm.base_url, free=True, complaint=_address_complaint)
+    chosen = asker.ask(question, url)
     if chosen == NONE:
+        if model is not None:
+            raise click.UsageError(f"--llm-model {model} is of no use without a server: name one with --llm-url.")
         return {"llm.base_url": "", "llm.model": ""}
+    _check("llm.base_url", chosen)
     key = KEYS["llm.api_key"].variable
     click.echo(f"A server that wants a key gets it from the variable {key}; it is not written here.", err=True)
     names = (("qwen3:1.7b", "small, and good with tools"),)
     name = asker.ask(Question("--llm-model", "Its name on that server?", names, now.llm.model, free=True), model)
     return {"llm.base_url": chosen, "llm.model": name}
+
+
+def _address_complaint(typed: str) -> str:
+    try:
+        KEYS["llm.base_url"].check("" if typed == NONE else typed)
+    except ValueError as error:
+        return f"It {error}."
+    return ""
 
 
 # ---------------------------------------------------------------- what follows from the answers

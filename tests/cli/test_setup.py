@@ -113,6 +113,24 @@ def test_an_answer_that_is_none(config_file: Path, arguments: tuple[str, str]) -
     assert not config_file.exists()
 
 
+def test_an_address_that_is_none_is_refused_untested(config_file: Path) -> None:
+    for address in ("localhost:11434", "ftp://host/v1", "http://"):
+        result = invoke("setup", "--yes", "--no-test", "--llm-url", address, "--llm-model", "m")
+        assert result.exit_code == ExitCode.USAGE
+        assert_one_sentence(result.stderr)
+        assert "llm.base_url must be an address such as http://" in result.stderr
+    assert not config_file.exists()
+
+
+@pytest.mark.parametrize("url", [("--llm-url", "none"), ()])
+def test_a_model_without_a_server_is_not_dropped_in_silence(config_file: Path, url: tuple[str, ...]) -> None:
+    result = invoke("setup", "--yes", "--no-test", "--llm-model", "qwen3", *url)
+    assert result.exit_code == ExitCode.USAGE
+    assert_one_sentence(result.stderr)
+    assert "--llm-model qwen3 is of no use without a server" in result.stderr
+    assert not config_file.exists()
+
+
 def test_a_dry_run_says_size_and_licence_and_does_nothing(config_file: Path, fetched: list[str]) -> None:
     result = invoke("setup", "--yes", "--dry-run", "-m", "base.en", "--voice", "en_US-ljspeech-medium")
     assert result.exit_code == 0
@@ -208,6 +226,29 @@ def test_a_person_at_a_terminal(config_file: Path) -> None:
     assert os.waitstatus_to_exitcode(status) == ExitCode.FAILURE
     assert "base.en was not downloaded" in shown
     assert not config_file.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_what_a_person_types_is_tried_at_once(config_file: Path) -> None:
+    import pty
+
+    answers = ("--language", "en", "--stt", "auto", "-m", "embedded", "--tts", "espeak", "--voice", "auto")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [*COMMAND, "setup", *answers])
+    shown = converse(
+        terminal,
+        [
+            ("Which frame?", "/dev/ttyNOPE\n"),
+            ("There is no port /dev/ttyNOPE", "sim://?battery=7\n"),
+            ("A language model", "localhost\n"),
+            ("It must be an address such as http://", "none\n"),
+        ],
+    )
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == ExitCode.OK, shown
+    assert tomllib.loads(config_file.read_text(encoding="utf-8"))["port"] == "sim://?battery=7"
 
 
 def converse(terminal: int, script: list[tuple[str, str]]) -> str:
