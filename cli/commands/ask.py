@@ -31,14 +31,15 @@ from ..exit_codes import ExitCode
 from ..options import Command, diagnostics_options, json_option, offline_option, out_option, port_option
 from ..records import record
 from ..settings import Settings
+from ..standard_input import read_text
 from ..text import printable
 
 if TYPE_CHECKING:
-    from ..assistant.world import WorldEffect
     from ...firmware_bridge.device import Device
     from ...firmware_bridge.errors import BridgeError
     from ...firmware_bridge.link_events import CallFinished
     from ...firmware_bridge.messages import Message, Method
+    from ..assistant.world import WorldEffect
     from ..glasses.world import FrameDevice, Glasses
 
 STDIN = "-"
@@ -95,7 +96,7 @@ def ask(
 
 
 def _words(text: str) -> str:
-    words = sys.stdin.read(MAX_TEXT_CHARS + 1) if text == STDIN else text
+    words = read_text() if text == STDIN else text
     if len(words) > MAX_TEXT_CHARS:
         raise click.BadParameter(f"more than {MAX_TEXT_CHARS} characters are no question")
     from ..assistant.sentences import without_controls
@@ -189,7 +190,6 @@ class FrameOnDemand:
             self._glasses.close()
 
 
-class WatchedModel:
 class WatchedDevice:
     """A frame whose failed requests are told to `note`: the pipeline turns them into words, the exit code needs the
     kind. The end of the requests under way comes before the news that the frame is gone."""
@@ -218,6 +218,7 @@ class WatchedDevice:
         self._device.post_photo(watched)
 
 
+class WatchedModel:
     """A language model whose error is kept: the pipeline turns it into words, the exit code needs its kind."""
 
     def __init__(self, model: LanguageModel) -> None:
@@ -265,8 +266,8 @@ class Answer:
         self._json = as_json
         self.when_done: Callable[[], None] = lambda: None
         self.turn: TurnFinished | None = None
-        self.problems: list[Problem] = []
         self.announcement: TurnFinished | None = None  # of the timer that the turn has set
+        self.problems: list[Problem] = []
         self.failed_to_print: OSError | None = None
 
     def on_notice(self, notice: Notice) -> None:
@@ -278,20 +279,20 @@ class Answer:
             case TurnFinished():
                 if self.turn is None:
                     self.turn = notice
-                if not self._waits_for_timer(notice):
                 else:
                     self.announcement = notice
+                if not self._waits_for_timer(notice):
                     self.when_done()
             case _:
                 pass
 
-    def _waits_for_timer(self, notice: TurnFinished) -> bool:
     def print_json(self) -> None:
         """One object, at the end, when everything that belongs to it is known."""
         if self._json and self.turn is not None:
             announced = record(self.announcement) if self.announcement is not None else None
             self._print(json.dumps({**record(self.turn), "announcement": announced}))
 
+    def _waits_for_timer(self, notice: TurnFinished) -> bool:
         """A timer that was set would be lost if the program ended now."""
         act = notice.act
         if act is None or act.name != "set_timer" or act.error or self.failed_to_print:
