@@ -50,6 +50,7 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
     from ..console import Console
     from ..demo.session import run_demo
     from ..keeper import Keeper
+    from ..session_log import log_notice
 
     settings = load().settings
     out.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,7 @@ def demo(out: Path, as_json: bool, offline: bool) -> None:
     keeper, console = Keeper(out), Console(verbose=DIAGNOSTICS.verbosity)
 
     def on_notice(notice: Notice) -> None:
+        log_notice(notice)
         keeper.on_notice(notice)
         if not as_json:
             console.on_notice(notice)

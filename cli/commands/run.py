@@ -94,6 +94,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
     from ..glasses.world import Glasses
     from ..hooks import HookRunner
     from ..keeper import Keeper
+    from ..session_log import log_notice
     from ..wiring import build_engines, pipeline_settings
 
     microphone, speaker, camera = routes_of(settings)
@@ -128,7 +129,7 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
         )
         turns = Turns()
         pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
-        observers = [console.on_notice, keeper.on_notice, hooks.on_notice, turns.on_notice]
+        observers = [console.on_notice, keeper.on_notice, hooks.on_notice, turns.on_notice, log_notice]
         driver = LiveDriver(pipeline, glasses, engines, observers)
         absence, console.on_closed = Absence(driver.stop), driver.stop
         open_parts.callback(absence.close)
