@@ -1,6 +1,6 @@
 """Make the embedded ear: speech, training, thresholds, figures. One command, at most two hours on two cores.
 
-    python cli/assistant/engines/embedded/recipe/make.py --out DIR [--init CHECKPOINT] [--minutes 75] [--clips 30000]
+    python cli/assistant/engines/embedded/recipe/make.py --out DIR [--init CHECKPOINT] [--minutes 75] [--rate RATE]
 
 Leaves `lorgnette-en.pt`, `lorgnette-en.json` and `sentences-en.json` in DIR. Needs espeak-ng, flite, scipy, torch and
 openai-whisper. Training goes by wall time, so another machine gives another checkpoint; never part of CI.
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the training data")
     parser.add_argument("--init", type=Path, help="stock checkpoint to continue from; without it, from nothing")
     parser.add_argument("--minutes", type=float, default=MAIN.minutes, help="length of the main stage")
+    parser.add_argument("--rate", type=float, default=MAIN.rate, help="its highest rate; lower to continue gently")
     parser.add_argument("--clips", type=int, default=30000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--reuse", action="store_true", help="take the training data that is already in the folder")
@@ -52,7 +53,7 @@ def main() -> None:
         network.start_from(options.init)
     else:
         steps += train(network, batches, FIRST, checkpoint)
-    steps += train(network, batches, replace(MAIN, minutes=options.minutes), checkpoint)
+    steps += train(network, batches, replace(MAIN, minutes=options.minutes, rate=options.rate), checkpoint)
     start = f"continued from {options.init.name}" if options.init else "from nothing"
     scoring.describe(checkpoint, material, trained=f"{steps} steps in {options.minutes:.0f} minutes, {start}")
     print(f"Wrote {checkpoint}. Score it with: python {Path(__file__).with_name('evaluate.py')} {checkpoint}")
