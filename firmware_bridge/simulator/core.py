@@ -107,8 +107,8 @@ def _define_callbacks() -> None:
     def speaker_write(parts: Peripherals, sample: int, pcm: _CData, n: int) -> None:
         parts.on_speaker_write(sample, ffi.buffer(pcm, 2 * n)[:])
 
-    def camera_read(parts: Peripherals, jpeg: _CData, cap: int) -> int:
-        picture = parts.on_camera_read(cap)
+    def camera_read(parts: Peripherals, sample: int, jpeg: _CData, cap: int) -> int:
+        picture = parts.on_camera_read(sample, cap)
         if isinstance(picture, int):
             return picture
         ffi.buffer(jpeg, cap)[: len(picture)] = picture

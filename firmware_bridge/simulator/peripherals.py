@@ -61,6 +61,7 @@ class Peripherals:
         self.seed = seed
         self.changes: list[PartChange] = []
         """What the frame switched, in the order in which it did."""
+        self._camera_on = False
         self._without = without
 
     @property
@@ -99,19 +100,28 @@ class Peripherals:
 
     def on_camera_start(self, sample: int) -> int:
         self.changes.append(PartChange(sample, "camera", 1))
+        self._camera_on = True
         self.camera.start()
         return 0
 
-    def on_camera_read(self, cap: int) -> bytes | int:
-        """A picture of at most `cap` octets, or minus a messages.PhotoStatus."""
+    def on_camera_read(self, sample: int, cap: int) -> bytes | int:
+        """A picture of at most `cap` octets, or minus a messages.PhotoStatus. The sensor is off with it."""
+        self._camera_off(sample)
         try:
             picture = self.camera.take()
         except CameraFailed:
             return -PhotoStatus.CAPTURE_FAILED
         return picture if len(picture) <= cap else -PhotoStatus.TOO_LARGE
 
-    def on_camera_stop(self) -> None:
+    def on_camera_stop(self, sample: int) -> None:
+        self._camera_off(sample)
         self.camera.stop()
+
+    def _camera_off(self, sample: int) -> None:
+        """Also asked for when the sensor is off already: a picture that is not wanted any more was taken before."""
+        if self._camera_on:
+            self._camera_on = False
+            self.changes.append(PartChange(sample, "camera", 0))
 
     def on_battery_percent(self) -> int:
         return -1 if self.battery_percent is None else self.battery_percent

@@ -157,14 +157,14 @@ class PipeFrame(SteppedFrame):
         self._write(struct.pack("<i", self.peripherals.on_camera_start(*self._take("<I"))))
 
     def _on_camera_read(self) -> None:
-        picture = self.peripherals.on_camera_read(*self._take("<I"))
+        picture = self.peripherals.on_camera_read(*self._take("<II"))
         if isinstance(picture, int):
             self._write(struct.pack("<i", picture))
         else:
             self._write(struct.pack("<i", len(picture)) + picture)
 
     def _on_camera_stop(self) -> None:
-        self.peripherals.on_camera_stop()
+        self.peripherals.on_camera_stop(*self._take("<I"))
 
     def _on_battery_percent(self) -> None:
         self._write(struct.pack("<i", self.peripherals.on_battery_percent()))

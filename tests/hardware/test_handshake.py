@@ -163,7 +163,7 @@ def test_silence_stops_every_sensor(host: RawHost) -> None:
     last = host.advance(MS, keep_alive=False)
 
     assert host.now_us == heard_us + 3 * SECOND
-    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0, "speaker": 0, "camera": 1}
+    assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0, "speaker": 0, "camera": 0}
     assert one(last, m.CaptureEvent) == m.CaptureEvent(
         on=0, reason=m.CaptureStop.HOST_GONE, mic_sample=host.now_us * 16 // 1000
     )

@@ -68,6 +68,7 @@ def test_the_led_is_solid_before_the_camera_runs(frame: RawHost) -> None:
     got = [r for r in frame.advance(100 * MS) if r.chan == m.Channel.EVENT]
     assert [type(r.message) for r in got] == [m.PhotoEvent, m.LedEvent]
     assert one(got, m.LedEvent).level == m.Led.OFF
+    assert frame.frame.peripherals.changes[3:] == [PartChange(1600, "camera", 0), PartChange(1600, "led", m.Led.OFF)]
 
 
 def test_the_led_returns_to_the_microphones_level(frame: RawHost) -> None:

@@ -68,7 +68,7 @@ static void camera_stop(void *ctx)
 {
     frame_sim_t *sim = ctx;
     sim->photo_us = GLINK_NEVER;
-    sim->hal.camera_stop(sim->hal.ctx);
+    sim->hal.camera_stop(sim->hal.ctx, sample_now(sim));
 }
 
 static int32_t battery_percent(void *ctx)
@@ -85,7 +85,7 @@ static void set_time(frame_sim_t *sim, uint64_t now_us)
     frame_app_tick(&sim->app, now_us);
     if (now_us < sim->photo_us) return;
     sim->photo_us = GLINK_NEVER;
-    const int32_t n = sim->hal.camera_read(sim->hal.ctx, sim->jpeg, sim->jpeg_cap);
+    const int32_t n = sim->hal.camera_read(sim->hal.ctx, sample_now(sim), sim->jpeg, sim->jpeg_cap);
     if (n >= 0) frame_app_on_photo(&sim->app, sim->jpeg, (uint32_t)n, GLINK_PHOTO_STATUS_OK);
     else frame_app_on_photo(&sim->app, NULL, 0u, (uint8_t)-n);
 }

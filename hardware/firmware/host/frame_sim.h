@@ -22,9 +22,10 @@ typedef struct frame_sim_hal {
     void (*speaker_enable)(void *ctx, uint32_t sample, uint8_t on);
     void (*speaker_write)(void *ctx, uint32_t sample, const int16_t *pcm, uint32_t n);
     int32_t (*camera_start)(void *ctx, uint32_t sample); /* 0, or negative: it cannot begin */
-    /* A picture into `jpeg`, 100 ms after camera_start. Returns its length, or minus a photo_status. */
-    int32_t (*camera_read)(void *ctx, uint8_t *jpeg, uint32_t cap);
-    void (*camera_stop)(void *ctx);
+    /* A picture into `jpeg`, 100 ms after camera_start; with it the sensor is off. Returns its length, or minus a
+     * photo_status. */
+    int32_t (*camera_read)(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap);
+    void (*camera_stop)(void *ctx, uint32_t sample); /* the sensor is off, and the picture is not wanted any more */
     int32_t (*battery_percent)(void *ctx); /* 0 to 100, or -1 */
 } frame_sim_hal_t;
 

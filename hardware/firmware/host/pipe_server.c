@@ -12,8 +12,8 @@
  *   's' u32 sample, u8 on               speaker switched
  *   'S' u32 sample, u32 n, n samples    speaker
  *   'C' u32 sample                      camera start         -> parent: i32
- *   'J' u32 cap                         camera read          -> parent: i32 length, then as many octets if not negative
- *   'c'                                 camera stop
+ *   'J' u32 sample, u32 cap             camera read          -> parent: i32 length, then as many octets if not negative
+ *   'c' u32 sample                      camera stop
  *   'B'                                 battery              -> parent: i32 */
 #include <stddef.h>
 #include <stdint.h>
@@ -142,10 +142,11 @@ static int32_t camera_start(void *ctx, uint32_t sample)
     return get_i32();
 }
 
-static int32_t camera_read(void *ctx, uint8_t *jpeg, uint32_t cap)
+static int32_t camera_read(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap)
 {
     (void)ctx;
     put_op('J');
+    put_uint(sample, 4u);
     put_uint(cap, 4u);
     const int32_t n = get_i32();
     if (n > 0 && (uint32_t)n > cap) program_exit(EXIT_TOO_LONG);
@@ -153,10 +154,11 @@ static int32_t camera_read(void *ctx, uint8_t *jpeg, uint32_t cap)
     return n;
 }
 
-static void camera_stop(void *ctx)
+static void camera_stop(void *ctx, uint32_t sample)
 {
     (void)ctx;
     put_op('c');
+    put_uint(sample, 4u);
 }
 
 static int32_t battery_percent(void *ctx)

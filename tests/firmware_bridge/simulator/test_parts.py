@@ -116,5 +116,5 @@ def test_what_a_frame_has() -> None:
 
 def test_a_picture_larger_than_the_frames_buffer() -> None:
     parts = Peripherals()
-    assert parts.on_camera_read(10) == -PhotoStatus.TOO_LARGE
-    assert parts.on_camera_read(100_000) == built_in_picture()
+    assert parts.on_camera_read(0, 10) == -PhotoStatus.TOO_LARGE
+    assert parts.on_camera_read(0, 100_000) == built_in_picture()

@@ -19,10 +19,12 @@ typedef struct frame_hal {
     /* Wakes (1) or silences (0) the amplifier. */
     void (*speaker_enable)(void *ctx, uint8_t on);
 
-    /* Begins to take a picture; frame_app_on_photo() ends it. Returns 0, or a negative error if it cannot begin. */
+    /* Begins to take a picture; frame_app_on_photo() ends it. Returns 0, or a negative error if it cannot begin.
+     * The sensor MUST be off before frame_app_on_photo() is called, because the LED goes dark in it. The picture's
+     * buffer stays frame_app's until camera_stop(). */
     int32_t (*camera_start)(void *ctx);
 
-    /* The picture is no longer wanted: stop taking it, and reuse its buffer. */
+    /* The picture is no longer wanted: the sensor is off when this returns, and its buffer may be used again. */
     void (*camera_stop)(void *ctx);
 
     /* Returns the charge, 0 to 100, or -1 where the frame has no gauge. */
