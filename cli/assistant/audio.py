@@ -10,6 +10,7 @@ import math
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 FRAME_SAMPLES = 320  # 20 ms
+_PIECE_BYTES = SAMPLE_RATE_HZ // 5 * SAMPLE_BYTES  # 200 ms
 SILENCE_DBFS = -120.0  # what digital silence is called; one step of 16 bits is -90.3
 
 MAX_FILE_BYTES = 1 << 30
@@ -96,9 +98,10 @@ class Resampler:
         return _to_s16(self._stream.resample_chunk(samples, last=last))
 
 
-def resample(pcm: bytes, rate_hz: int) -> bytes:
-    """All of s16le mono PCM at `rate_hz`, at 16 kHz."""
-    return Resampler(rate_hz).push(pcm, last=True)
+def pieces(pcm: bytes) -> Iterator[bytes]:
+    """s16le mono 16 kHz cut into pieces of 200 ms, of which the last may be shorter."""
+    for at in range(0, len(pcm), _PIECE_BYTES):
+        yield pcm[at : at + _PIECE_BYTES]
 
 
 # ---------------------------------------------------------------- reading files

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..audio import SAMPLE_RATE_HZ
+from ..audio import Resampler, pieces
 from .foreign import installed, version_of
 from .protocols import EngineError, EngineInfo
 
@@ -36,7 +36,6 @@ _OK = 0
 _RATE_RANGE_WPM = (80, 450)  # what espeak-ng accepts
 _PIECE_CHARACTERS = 300  # synthesised under the lock at once, a few milliseconds; between pieces the caller may stop
 _PIECE_END = re.compile(r"(?<=[.!?;:])\s+|(?<=[\u3002\uff01\uff1f\uff1b])\s*")  # the second for Chinese
-_YIELD_SAMPLES = SAMPLE_RATE_HZ // 5  # 200 ms
 _PROGRAM_TIMEOUT_S = 30.0
 _REMEDY = "python -m pip install espeakng-loader"
 # Names, for the wheel brings no program that could list them.
@@ -104,17 +103,14 @@ class EspeakVoice:
 
     def synthesize(self, text: str) -> Iterator[bytes]:
         """Yield s16le mono 16 kHz of `text` as it is made. Blocking; raises EngineError."""
-        import numpy as np
-        import soxr
-
         resampler = None
         for piece in _pieces(text):
             pcm, rate_hz = self._speak(piece)
             if resampler is None:
-                resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="int16")
-            yield from _cut(resampler.resample_chunk(np.frombuffer(pcm, np.int16)))
+                resampler = Resampler(rate_hz)
+            yield from pieces(resampler.push(pcm))
         if resampler is not None:
-            yield from _cut(resampler.resample_chunk(np.empty(0, np.int16), last=True))
+            yield from pieces(resampler.push(b"", last=True))
 
     def _speak(self, text: str) -> tuple[bytes, int]:
         with _LOCK:
@@ -187,7 +183,6 @@ class _Library:
         self._lib.espeak_SetSynthCallback(self._callback)
         self._lib.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._lib.espeak_SetParameter(_PITCH, pitch, 0)
-        self._lib.espeak_SetSynthCallback(self._callback)  # each time: the library has one for the whole process
         self._pieces = []
         encoded = text.encode("utf-8", "replace") + b"\0"
         status = self._lib.espeak_Synth(encoded, len(encoded), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
@@ -308,8 +303,3 @@ def _pieces(text: str) -> Iterator[str]:
         piece = f"{piece} {part}" if piece else part
     if piece:
         yield piece
-
-
-def _cut(samples: Any) -> Iterator[bytes]:
-    for at in range(0, len(samples), _YIELD_SAMPLES):
-        yield samples[at : at + _YIELD_SAMPLES].astype("<i2").tobytes()

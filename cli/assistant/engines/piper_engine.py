@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..audio import SAMPLE_RATE_HZ
+from ..audio import Resampler, pieces
 from .espeak_engine import short_name
 from .foreign import one_line, version_of
 from .protocols import EngineError, EngineInfo
 
-_YIELD_SAMPLES = SAMPLE_RATE_HZ // 5  # 200 ms
 _MAX_CONFIG_BYTES = 1 << 20  # a voice's configuration has 5 kB, with many speakers 50
 _REMEDY = "lorgnette models list"
 
@@ -47,21 +46,18 @@ class PiperEngine:
 
     def synthesize(self, text: str) -> Iterator[bytes]:
         """Yield s16le mono 16 kHz of `text`, each sentence as soon as it is made. Blocking; raises EngineError."""
-        import numpy as np
-        import soxr
-
         # Piper reads [[...]] as phonemes; a language model that writes brackets means brackets.
         spoken = " ".join(text.replace("[[", "[").replace("]]", "]").replace("\0", " ").split())
         if not spoken:
             return
         voice = self._loaded()
-        resampler = soxr.ResampleStream(voice.config.sample_rate, SAMPLE_RATE_HZ, 1, dtype="int16")
+        resampler = Resampler(voice.config.sample_rate)
         try:
             for sentence in voice.synthesize(spoken):
-                yield from _cut(resampler.resample_chunk(sentence.audio_int16_array))
+                yield from pieces(resampler.push(sentence.audio_int16_bytes))
         except (RuntimeError, ValueError, KeyError) as error:
             raise EngineError("tts", f"the voice {self._path.stem} failed: {one_line(error)}", _REMEDY) from error
-        yield from _cut(resampler.resample_chunk(np.empty(0, np.int16), last=True))
+        yield from pieces(resampler.push(b"", last=True))
 
     def _loaded(self) -> Any:
         with self._lock:
@@ -110,8 +106,3 @@ class PiperEngine:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError("tts", f"{path} is no voice's configuration: {one_line(error)}", _REMEDY) from error
         return config
-
-
-def _cut(samples: Any) -> Iterator[bytes]:
-    for at in range(0, len(samples), _YIELD_SAMPLES):
-        yield samples[at : at + _YIELD_SAMPLES].astype("<i2").tobytes()

@@ -23,7 +23,6 @@ from lorgnette.cli.assistant.audio import (
     WavWriter,
     decode_audio,
     read_audio,
-    resample,
     rms_dbfs,
     wav_bytes,
 )
@@ -247,7 +246,7 @@ def test_a_frame_knows_its_end() -> None:
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050, 24_000])
 def test_resampling_in_pieces_is_resampling_at_once(rate_hz: int) -> None:
     pcm = s16(tone(rate_hz))
-    whole = resample(pcm, rate_hz)
+    whole = Resampler(rate_hz).push(pcm, last=True)
     assert len(whole) // 2 == pytest.approx(8000, abs=1)
     assert frequency_hz(whole) == pytest.approx(440, abs=4)
     resampler = Resampler(rate_hz)

@@ -73,6 +73,18 @@ def test_speech_comes_in_whole_samples_of_at_most_200_ms() -> None:
     assert all(0 < len(piece) <= 6_400 and len(piece) % 2 == 0 for piece in pieces)
 
 
+def test_silence_stays_silence() -> None:
+    """Nothing adds noise to what espeak-ng made."""
+
+    class SilentVoice(EspeakVoice):
+        def _speak(self, text: str) -> tuple[bytes, int]:
+            return bytes(44_100), 22_050
+
+    pcm = b"".join(SilentVoice().synthesize("Hello."))
+    assert len(pcm) == 32_000
+    assert not any(pcm)
+
+
 def test_words_per_minute_and_pitch_change_the_voice() -> None:
     text = "Set a timer for five minutes."
     assert len(synthesized(text, words_per_minute=120)) > 1.3 * len(synthesized(text, words_per_minute=240))

@@ -6,11 +6,13 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.stand_ins import tone_ids, write_tone_voice
 
 pytest.importorskip("piper", reason="piper-tts is not installed")
 
+from lorgnette.cli.assistant.audio import Resampler
 from lorgnette.cli.assistant.engines.espeak_engine import EspeakVoice
 from lorgnette.cli.assistant.engines.piper_engine import PiperEngine
 from lorgnette.cli.assistant.engines.protocols import EngineError
@@ -51,6 +53,18 @@ def test_sentences_are_streamed_one_by_one(voice: Path) -> None:
     rest = list(pieces)
     assert made == ["sentence"] * 3
     assert all(0 < len(piece) <= 6_400 and len(piece) % 2 == 0 for piece in rest)
+
+
+def test_what_is_heard_does_not_depend_on_how_it_was_cut_and_nothing_is_added(voice: Path) -> None:
+    from piper import PiperVoice
+
+    text = "One is here. Two comes later."
+    loaded = PiperVoice.load(voice)
+    made = b"".join(sentence.audio_int16_bytes for sentence in loaded.synthesize(text))
+    expected = np.frombuffer(Resampler(loaded.config.sample_rate).push(made, last=True), "<i2").astype(int)
+    heard = np.frombuffer(b"".join(PiperEngine(voice).synthesize(text)), "<i2").astype(int)
+    assert heard.size == expected.size
+    assert np.abs(heard - expected).max() <= 1
 
 
 def test_double_brackets_are_not_piper_phonemes(voice: Path) -> None:
