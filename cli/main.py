@@ -218,7 +218,7 @@ def _say(failure: Failure, error: Exception | None = None) -> int:
     if error is not None and DIAGNOSTICS.verbosity > 1:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        click.echo(printable("".join(traceback.format_exception(error)), newlines=True), err=True)
     click.echo(f"lorgnette: {printable(failure)}", err=True)
     if failure.remedy:
         click.echo(f"  {printable(failure.remedy)}", err=True)

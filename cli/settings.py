@@ -80,6 +80,8 @@ class Key:
         _check_characters(value)
         if self.required and not value.strip():
             raise ValueError("must not be empty")
+        if self.web_address and "@" in value:
+            raise ValueError("must not hold a user name or a password: the key belongs into LORGNETTE_LLM_API_KEY")
         if self.web_address and value and not is_web_address(value):
             raise ValueError(f"must be an address such as http://localhost:11434/v1, not {value!r}")
 

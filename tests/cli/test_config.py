@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.program import invoke
 
 from lorgnette.cli.assistant.endpointing import EndpointingSettings
 from lorgnette.cli.config import Origin, config_path, load, save
 from lorgnette.cli.config_file import assignments, line_of, literal_of, with_value
 from lorgnette.cli.errors import ConfigError
+from lorgnette.cli.exit_codes import ExitCode
 from lorgnette.cli.settings import KEYS, get
 
 FILE = """\
@@ -239,3 +241,11 @@ def test_no_text_confuses_the_finder(text: str) -> None:
 def test_the_languages_are_those_with_templates() -> None:
     folder = Path(__file__).parents[2] / "cli" / "assistant" / "templates"
     assert sorted(KEYS["language"].choices) == sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(config_file: Path) -> None:
+    result = invoke("config", "set", "llm.base_url", "http://me:sekret@localhost/v1")
+    assert result.exit_code == ExitCode.CONFIG
+    assert "sekret" not in result.output and "LORGNETTE_LLM_API_KEY" in result.stderr
+    shown = invoke("config", "show")
+    assert "sekret" not in shown.output
