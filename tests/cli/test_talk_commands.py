@@ -446,6 +446,7 @@ def test_offline_asks_nobody(model_server: list[dict[str, object]]) -> None:
 
 def test_a_model_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORGNETTE_LLM_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("LORGNETTE_LLM_MODEL", "any")
     result = invoke("ask", "who was Ada Lovelace")
     assert result.exit_code == ExitCode.NETWORK
     assert_one_sentence(result.stderr)
