@@ -65,6 +65,7 @@ def test_what_is_heard_does_not_depend_on_how_it_was_cut_and_nothing_is_added(vo
     heard = np.frombuffer(b"".join(PiperEngine(voice).synthesize(text)), "<i2").astype(int)
     assert heard.size == expected.size
     assert np.abs(heard - expected).max() <= 1
+    assert np.mean(heard != expected) < 0.01  # where a float falls between two steps
 
 
 def test_double_brackets_are_not_piper_phonemes(voice: Path) -> None:
