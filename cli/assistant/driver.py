@@ -51,7 +51,7 @@ ENGINE_JOBS = 256
 OBSERVER_NOTICES = 1024
 RESULT_WAIT_S = 0.1  # how soon a waiting worker notices that its turn was cancelled
 WAKE_S = 0.25  # Windows lets no signal handler run while a thread waits for a queue without end
-JOIN_TIMEOUT_S = 3.0  # for all threads together; an engine deep in a computation is left behind
+JOIN_TIMEOUT_S = 3.0  # for all engines together, and for all observers; an engine deep in a computation is left behind
 
 Observer = Callable[[Notice], None]
 logger = logging.getLogger(__name__)
@@ -207,18 +207,38 @@ class LiveDriver:
         try:
             self._world.close()
         finally:
-            threads = [*self._workers.values(), *self._observers]
-            for thread in threads:
-                thread.ask_to_end()
-            ends_s = time.monotonic() + JOIN_TIMEOUT_S
-            left = [thread.name for thread in threads if not thread.join(max(0.0, ends_s - time.monotonic()))]
-            self._stragglers = tuple(left)
+            self._end(list(self._workers.values()))
+            self._report_losses()
+            self._end(self._observers)
             logger.info("session ended: %s", self.stats)
-            if left:
-                logger.warning("still busy at the end: %s", ", ".join(left))
+            if self._stragglers:
+                logger.warning("still busy at the end: %s", ", ".join(self._stragglers))
             close = getattr(self._engines.llm, "close", None)  # a model on a server keeps connections
             if close is not None:
                 close()
+
+    def _end(self, threads: Sequence[_QueueThread]) -> None:
+        for thread in threads:
+            thread.ask_to_end()
+        ends_s = time.monotonic() + JOIN_TIMEOUT_S
+        left = [thread.name for thread in threads if not thread.join(max(0.0, ends_s - time.monotonic()))]
+        self._stragglers += tuple(left)
+
+    def _report_losses(self) -> None:
+        """The last notice of a session that was not whole: what is missing from its records."""
+        stats = self.stats
+        counted = (
+            (self._pipeline.dropped_frames, "AudioFrames on the way here"),
+            (stats.microphone_frames_dropped, "AudioFrames that nobody had time for"),
+            (stats.world_events_dropped, "events of the frame"),
+            (stats.notices_dropped, "notices to whoever shows or records them"),
+        )
+        lost = ", ".join(f"{count} {what}" for count, what in counted if count)
+        said = [f"Lost in this session: {lost}."] if lost else []
+        if stats.stragglers:
+            said.append(f"Still busy at its end: {', '.join(stats.stragglers)}.")
+        if said:
+            self._notify(Problem("link", " ".join(said), "lorgnette doctor"))
 
 
 class _QueueThread(ABC):

@@ -274,7 +274,7 @@ class Answer:
         match notice:
             case ReplySpoken(text=text) if not self._json:
                 self._print(printable(text))
-            case Problem():
+            case Problem() if self.turn is None:  # what is lost later does not make the answer wrong
                 self.problems.append(notice)
             case TurnFinished():
                 if self.turn is None:

@@ -309,6 +309,20 @@ def test_sound_that_nobody_has_time_for_is_dropped_and_counted_and_never_blocks(
     thread.join(LIMIT_S)
     assert not thread.is_alive()
     engine.gate.release()
+    last = notices.of(Problem)[-1].message
+    assert last == "Lost in this session: 10 AudioFrames that nobody had time for, 5 events of the frame."
+    assert notices.all[-1] == notices.of(Problem)[-1]
+
+
+@pytest.mark.parametrize(("lost", "said"), [(0, []), (3, ["Lost in this session: 3 AudioFrames on the way here."])])
+def test_what_the_frame_lost_is_told_once_at_the_end(lost: int, said: list[str]) -> None:
+    world = PromptWorld()
+    with Session(world, Engines(PhraseMatcher(), ListedEar(), ToneVoice())) as session:
+        world.post(MicrophoneHeard(AudioFrame(0, bytes(640))))
+        world.post(MicrophoneHeard(AudioFrame((1 + lost) * FRAME_SAMPLES, bytes(640), dropped_frames=lost)))
+        world.post(MicrophoneEnded())
+        session.join()
+    assert [problem.message for problem in session.notices.of(Problem)] == said
 
 
 def test_an_observer_that_hangs_or_raises_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -388,12 +402,13 @@ def test_stop_in_the_middle_of_a_turn_stops_the_capture_and_keeps_what_was_heard
 
 
 def test_an_engine_that_does_not_come_back_does_not_keep_the_session_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "JOIN_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(driver_module, "JOIN_TIMEOUT_S", 1.0)
     engine, world = GatedEngine(), PromptWorld()
     with Session(world, Engines(PhraseMatcher(), engine, ToneVoice())) as session:
         world.say(10, 10)
         assert engine.called.acquire(timeout=LIMIT_S)
     assert session.driver.stats.stragglers == ("stt engine",)
+    assert [problem.message for problem in session.notices.of(Problem)] == ["Still busy at its end: stt engine."]
     engine.gate.release()
 
 
