@@ -39,8 +39,18 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_suggestions_alone_change_the_port_only(config_file: Path, fetched: list[str]) -> None:
+def test_suggestions_alone_change_nothing(config_file: Path, fetched: list[str]) -> None:
+    """Without a board: least of all do they choose the simulation for good."""
     result = invoke("setup", "--yes")
+    assert result.exit_code == 0
+    assert not config_file.exists() or not config_file.read_text(encoding="utf-8")
+    assert fetched == []
+    for part in ("ear", "voice", "understanding"):
+        assert f"ok     {part}" in result.stderr
+
+
+def test_the_simulated_frame_is_chosen_by_name(config_file: Path, fetched: list[str]) -> None:
+    result = invoke("setup", "--yes", "-p", "sim://")
     assert result.exit_code == 0
     assert tomllib.loads(config_file.read_text(encoding="utf-8")) == {"port": "sim://"}
     assert fetched == []
