@@ -36,7 +36,12 @@ def test_the_whisper_weights_are_those_of_the_installed_package() -> None:
 def test_every_entry_is_complete(model) -> None:  # type: ignore[no-untyped-def]
     assert model.licence
     assert model.files[0].name == f"{model.name}.{'pt' if model.kind == 'whisper' else 'onnx'}"
-    assert model.language == ("en" if model.name.endswith(".en") or model.name.startswith("en_") else model.language)
+    if model.kind == "whisper":
+        assert model.language == ("en" if model.name.endswith(".en") else "")
+    else:
+        assert model.language in ("en", "zh")
+        assert model.name.startswith(f"{model.language}_")
+        assert f"/{model.language}/{model.name.partition('-')[0]}/" in model.files[0].url
     for file in model.files:
         assert urlsplit(file.url).scheme == "https"
         assert file.url.endswith(f"/{file.name}")
