@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import click
@@ -167,7 +166,8 @@ def wait():
         print("ready", flush=True)
         time.sleep(60)
     finally:
-        time.sleep(0.2)
+        print("stopping", flush=True)
+        sys.stdin.readline()
         print("capture stopped", flush=True)
 
 main.Root.get_command = lambda self, ctx, name: wait
@@ -187,13 +187,16 @@ main.cli.main(["wait"])
     ],
 )
 def test_signals_let_the_clean_up_run(signals: list[signal.Signals], code: ExitCode) -> None:
-    process = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", WAITING], stdin=pipe, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    for number in signals:
+    first, *others = signals
+    process.send_signal(first)
+    assert process.stdout.readline() == b"stopping\n"
+    for number in others:  # in the middle of the clean-up, which goes on when it is told to
         process.send_signal(number)
-        time.sleep(0.05)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(b"\n", timeout=60)
     assert process.returncode == code
     assert output == b"capture stopped\n"
     assert_one_sentence(errors.decode())
