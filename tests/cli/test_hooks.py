@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -91,20 +92,30 @@ def test_a_hook_that_reads_nothing_is_no_failure() -> None:
     assert problems == []
 
 
-def test_a_hook_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    code = (
-        "import subprocess, sys, os, time, pathlib\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()} {child.pid}')\n"
-        "time.sleep(600)\n"
-    )
+def test_a_hook_that_hangs_is_ended() -> None:
     problems = Problems()
-    hooks = HookRunner(HookSettings(on_reply=python(code, str(pids))), problems, timeout_s=3)
+    hooks = HookRunner(HookSettings(on_reply=python("import time; time.sleep(600)")), problems, timeout_s=0.2)
     hooks.on_notice(ReplySpoken(1, "hello"))
     assert problems.came.wait(60)
     hooks.close()
     assert "took too long" in problems[0].message
+
+
+def test_a_hook_that_still_runs_at_the_end_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "import subprocess, sys, os, time, pathlib\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "pathlib.Path(sys.argv[1] + '.new').write_text(f'{os.getpid()} {child.pid}')\n"
+        "os.replace(sys.argv[1] + '.new', sys.argv[1])\n"
+        "time.sleep(600)\n"
+    )
+    problems = Problems()
+    hooks = HookRunner(HookSettings(on_reply=python(code, str(pids))), problems, timeout_s=600)
+    hooks.on_notice(ReplySpoken(1, "hello"))
+    assert _comes_true(pids.exists)
+    hooks.close(0.0)
+    assert "was ended with the program" in problems[0].message
     if os.name == "posix":
         for pid in map(int, pids.read_text().split()):
             assert _is_gone(pid)
@@ -112,15 +123,23 @@ def test_a_hook_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None
 
 def _is_gone(pid: int) -> bool:
     """True when the process has ended; a zombie that nobody has waited for counts as ended."""
-    for _ in range(100):
+
+    def gone() -> bool:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except FileNotFoundError:
             return True
-        if stat.rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
+    return _comes_true(gone)
+
+
+def _comes_true(holds: Callable[[], bool]) -> bool:
+    """Wait for it, with a limit that only a failure reaches."""
+    ends_s = time.monotonic() + 60
+    while not holds() and time.monotonic() < ends_s:
+        time.sleep(0.02)
+    return holds()
 
 
 def test_something_left_in_the_background_delays_nothing() -> None:
