@@ -7,6 +7,7 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; N
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -63,10 +64,10 @@ def exit_code_table() -> str:
 def sentence_counts() -> str:
     understanding = Understanding("en")
     templates = sum(1 for _ in understanding.sentences())
-    heard = sum(1 for _ in understanding.ear_sentences())
+    facts = json.loads((ROOT / "cli/assistant/engines/embedded/lorgnette-en.json").read_text(encoding="utf-8"))
     return (
-        f"The templates make {templates:,} sentences, counting a number once. {heard:,} of them, with the numbers that "
-        "people say, are what the built-in ear was trained on."
+        f"The templates make {templates:,} sentences, counting a number once. The built-in ear was trained on "
+        f"{facts['sentences']:,} of them, with the numbers that people say."
     )
 
 
