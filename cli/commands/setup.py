@@ -179,7 +179,7 @@ def _choose_frame(asker: Asker, given: str | None, now: Settings, test: bool) ->
     ports = {port.device: port for port in list_ports()}
     candidates = [port for port in ports.values() if port.is_frame_candidate]
     answers = [(port.device, f"{port.description} {port.serial_number}".strip()) for port in candidates]
-    # Without a board the suggestion is to look for one each time: the simulation is only ever chosen, never fallen into.
+    # Without a board the suggestion is to look for one each time: the simulation is chosen, never fallen into.
     answers.append((AUTO, "whichever single frame is plugged in"))
     answers.append((SIM, "the simulated frame, no board needed"))
     serial = now.remembered.serial_number
