@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .text import printable
 
 if TYPE_CHECKING:
     import logging
+    from pathlib import Path
 
 
 class Diagnostics:
@@ -69,6 +68,8 @@ class Diagnostics:
         Returns:
             The file, or None when no file could be written.
         """
+        import traceback  # slow to load, and needed only once something has gone wrong
+
         when = time.strftime("%Y-%m-%d %H:%M:%S")
         report = f"--- {when} lorgnette {version} python {sys.version.split()[0]} {sys.platform}\n"
         report += "".join(traceback.format_exception(error))

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from .diagnostics import DIAGNOSTICS, version
 from .exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 F = TypeVar("F", bound=Callable[..., Any])
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -105,6 +107,8 @@ def _log_file(_ctx: click.Context, _param: click.Parameter, value: Path | None) 
 
 def diagnostics_options(command: F) -> F:
     """-v and --log-file. Their values go to `DIAGNOSTICS`, not to the command."""
+    from pathlib import Path  # the help of the whole program does without it
+
     verbose = click.option(
         "-v",
         "--verbose",
@@ -149,6 +153,8 @@ def port_option(command: F) -> F:
 
 def out_option(help: str, required: bool = False) -> Callable[[F], F]:
     """-o/--out; `-` is standard output."""
+    from pathlib import Path
+
     kind = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
     return click.option("-o", "--out", type=kind, metavar="FILE", help=help, required=required)
 

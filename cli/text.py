@@ -5,7 +5,6 @@ Knows nothing of where the text came from or where it goes.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 # Cc: C0 and C1 controls (escape sequences start here). Cf: invisible format characters, among them the bidirectional
@@ -34,6 +33,8 @@ def _spelled(character: str, newlines: bool) -> str:
         return " "
     if (character == "\n" and newlines) or character in _SPELLING:
         return character
+    import unicodedata  # most text is ASCII and never comes here
+
     if unicodedata.category(character) not in _HIDDEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
