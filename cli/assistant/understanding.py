@@ -53,6 +53,7 @@ _UNIT_SECONDS = {"hours": 3600, "minutes": 60, "seconds": 1}
 def normalize(text: str) -> str:
     """Bring a sentence to the templates' form: lower case, no punctuation, numbers as digits, single spaces."""
     text = text.lower().replace("\u2019", "'").replace("%", " percent ")
+    text = re.sub(r"(?<!\w)-(?=\d)", " minus ", text)  # no template takes it: -5 must not be done as 5
     text = re.sub(r"\b(\d+)\.5\b", r"\1 and a half", text)
     text = re.sub(r"[^\w' ]+|_", " ", text)
     text = re.sub(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", text)  # "5min", "10s"

@@ -269,3 +269,12 @@ def test_importing_it_loads_no_heavy_module() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", ["volume -5", "set the volume to -20 percent", "set a timer for -3 minutes"])
+def test_a_negative_number_is_not_taken_for_a_positive_one(understanding: Understanding, text: str) -> None:
+    assert understanding.match(text) is None
+
+
+def test_a_hyphen_inside_a_number_word_is_none(understanding: Understanding) -> None:
+    assert understanding.match("set the volume to twenty-five percent") == Intent("SetVolume", {"percent": 25})
