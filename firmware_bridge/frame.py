@@ -68,13 +68,13 @@ class Frame:
         channel, flags, seq, session = HEADER.unpack_from(body)
         return cls(channel, flags, seq, session, body[HEADER.size : end])
 
-    @property
-    def channel_name(self) -> str:
-        """For logs and reports."""
-        return Channel(self.channel).name.lower() if self.channel in _CHANNELS else str(self.channel)
-
 
 _CHANNELS = frozenset(int(c) for c in Channel)
+
+
+def channel_name(channel: int) -> str:
+    """For logs and reports; the number itself when there is no such channel."""
+    return Channel(channel).name.lower() if channel in _CHANNELS else str(channel)
 
 
 class FrameReader:

@@ -151,7 +151,7 @@ def as_object(result: DemoResult, out: Path) -> dict[str, Any]:
 
 def line_object(outcome: LineOutcome) -> dict[str, Any]:
     """One line of the script: what was said, and everything that came of it."""
-    from ..demo.session import state_facts
+    from ..demo.session import shown_state
 
     turn = outcome.turn
     act = turn.act if turn else None
@@ -161,7 +161,7 @@ def line_object(outcome: LineOutcome) -> dict[str, Any]:
         "outcome": turn.outcome if turn else "unheard",
         "intent": turn.intent.name if turn and turn.intent else None,
         "act": {"name": act.name, "args": dict(act.args), "result": dict(act.result)} if act else None,
-        "frame": state_facts(outcome.state),
+        "frame": shown_state(outcome.state),
         "reply": turn.reply if turn else "",
         "reply_audio_s": round(outcome.reply_audio_s, 3),
         "reply_rms_dbfs": round(outcome.reply_rms_dbfs, 1),

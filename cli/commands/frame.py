@@ -125,21 +125,12 @@ def identity(device: Device) -> dict[str, Any]:
 
 def state(device: Device) -> Mapping[str, Any]:
     """What the frame reports now."""
-    from ...firmware_bridge.messages import GetStateResult, Led, Method
+    from ...firmware_bridge.messages import GetStateResult, Method
+    from ..glasses.world import state_facts
 
     now = device.request(Method.GET_STATE)
     assert isinstance(now, GetStateResult)
-    return {
-        "volume_percent": now.volume_percent,
-        "muted": bool(now.muted),
-        "capturing": bool(now.capturing),
-        "led": Led(now.led).name.lower() if now.led in set(Led) else "unknown",
-        "battery_percent": now.battery_percent if now.battery_percent <= 100 else None,
-        "uptime_s": now.uptime_ms / 1000,
-        "photos_taken": now.photos_taken,
-        "mic_dropped_frames": now.mic_dropped_frames,
-        "rx_bad_frames": now.rx_bad_frames,
-    }
+    return state_facts(now)
 
 
 def _percent(change: str | None) -> int | None:

@@ -15,9 +15,10 @@ from typing import Any
 
 from ...firmware_bridge.device import Device
 from ...firmware_bridge.errors import BridgeError
+from ...firmware_bridge.frame import channel_name
 from ...firmware_bridge.link_events import AudioReceived
 from ...firmware_bridge.link_events import Event as LinkEvent
-from ...firmware_bridge.messages import Channel, GetStateResult, Method
+from ...firmware_bridge.messages import GetStateResult, Method
 from ...firmware_bridge.simulator.peripherals import Peripherals
 from ..assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, rms_dbfs
 from ..assistant.driver import LiveDriver
@@ -25,7 +26,7 @@ from ..assistant.engines.protocols import EngineInfo
 from ..assistant.events import Notice, StateChanged, TurnFinished
 from ..assistant.pipeline import Pipeline
 from ..assistant.turn import TurnState
-from ..glasses.world import Glasses
+from ..glasses.world import Glasses, state_facts
 from ..report import WireFrame
 from ..settings import Settings
 from ..wiring import build_engines, pipeline_settings
@@ -160,19 +161,14 @@ def frame_facts(device: Device, state: GetStateResult) -> dict[str, Any]:
         "port": PORT,
         "firmware": device.info.firmware_version,
         "led_kind": device.info.led_kind,
-        **state_facts(state),
+        **shown_state(state),
     }
 
 
-def state_facts(state: GetStateResult) -> dict[str, Any]:
-    """The frame's state in the words of `frame info`."""
-    return {
-        "volume_percent": state.volume_percent,
-        "muted": bool(state.muted),
-        "battery_percent": None if state.battery_percent == 255 else state.battery_percent,
-        "led": ("off", "dim", "solid")[min(state.led, 2)],
-        "photos_taken": state.photos_taken,
-    }
+def shown_state(state: GetStateResult) -> dict[str, Any]:
+    """The part of the frame's state that a line of the script can change."""
+    facts = state_facts(state)
+    return {name: facts[name] for name in ("volume_percent", "muted", "battery_percent", "led", "photos_taken")}
 
 
 def judge(outcome: LineOutcome, played_pcm: bytes) -> None:
@@ -215,8 +211,7 @@ class WireTap:
             self._zero_s = zero_s if self._zero_s is None else min(self._zero_s, zero_s)
 
     def _on_wire(self, direction: str, host_time_s: float, channel: int, size_bytes: int, _summary: str) -> None:
-        name = Channel(channel).name.lower() if channel in set(Channel) else "unknown"
-        self._frames.append((direction == "rx", host_time_s, name, size_bytes))
+        self._frames.append((direction == "rx", host_time_s, channel_name(channel), size_bytes))
 
     def frames(self) -> list[WireFrame]:
         zero_s = self._zero_s
@@ -272,7 +267,7 @@ class Wearer:
                     return
                 assert isinstance(state, GetStateResult)
                 self.outcomes.append(LineOutcome(line, turn, state))
-                self._on_frame(state_facts(state))
+                self._on_frame(shown_state(state))
                 if turn is not None and not self._listening(TURN_TIMEOUT_S):
                     self.stopped_by = "the assistant did not listen any more"
                     return

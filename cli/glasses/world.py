@@ -26,6 +26,7 @@ from ...firmware_bridge.messages import (
     ButtonEvent,
     CaptureStartArgs,
     GetStateResult,
+    Led,
     Message,
     Method,
     PlaybackEnd,
@@ -57,7 +58,6 @@ from ..assistant.world import WorldEffect
 from .routes import TAIL_S, CameraRoute, MicrophoneRoute, SpeakerRoute
 
 VOLUME_STEP_PERCENT = 10
-NO_GAUGE = 255  # GetState.battery_percent of a frame without a battery gauge
 _PCM16 = 0
 _BUTTONS = {Button.TAP: "tap", Button.DOUBLE_TAP: "double_tap", Button.LONG_PRESS: "long_press"}
 _ENDS = {
@@ -289,6 +289,26 @@ class Glasses:
         threading.Thread(target=work, name="photo", daemon=True).start()
 
 
+def battery_percent(state: GetStateResult) -> int | None:
+    """None for a frame without a gauge, which reports 255."""
+    return state.battery_percent if state.battery_percent <= 100 else None
+
+
+def state_facts(state: GetStateResult) -> dict[str, Any]:
+    """The frame's own report in the words of every command that shows it."""
+    return {
+        "volume_percent": state.volume_percent,
+        "muted": bool(state.muted),
+        "capturing": bool(state.capturing),
+        "led": Led(state.led).name.lower() if state.led in set(Led) else "unknown",
+        "battery_percent": battery_percent(state),
+        "uptime_s": state.uptime_ms / 1000,
+        "photos_taken": state.photos_taken,
+        "mic_dropped_frames": state.mic_dropped_frames,
+        "rx_bad_frames": state.rx_bad_frames,
+    }
+
+
 def report_photo(take: Callable[[], bytes], done: ActReport, on_photo: Callable[[bytes], Mapping[str, Any]]) -> None:
     """Take a photo, hand it over and report it; one that could not be kept is not claimed."""
     try:
@@ -323,10 +343,10 @@ def frame_act(
             case CallFinished(result=SetVolumeResult() | SetMuteResult() as result):
                 done({"volume_percent": result.percent, "muted": bool(result.muted)})
             case CallFinished(result=GetStateResult() as state) if name == "get_battery":
-                if state.battery_percent == NO_GAUGE:
+                if (percent := battery_percent(state)) is None:
                     done({}, "this frame has no battery gauge")
                 else:
-                    done({"battery_percent": state.battery_percent})
+                    done({"battery_percent": percent})
             case CallFinished(result=GetStateResult() as state):
                 done({"volume_percent": state.volume_percent, "muted": bool(state.muted)})
             case _:
