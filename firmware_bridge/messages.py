@@ -33,13 +33,14 @@ def _text(raw: bytes) -> str:
     return "".join(chr(c) if 32 <= c < 127 else "?" for c in raw.split(b"\0", 1)[0])
 
 
-SCHEMA_HASH = 0xAF7DE787
+SCHEMA_HASH = 0x1A7DA536
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 MAX_PAYLOAD_BYTES = 1024
 MAX_WIRE_BYTES = 1041
 HEARTBEAT_MS = 1000
 DEAD_AFTER_MS = 3000
+LIVELY_MS = 250
 HELLO_INTERVAL_MS = 100
 HELLO_TIMEOUT_MS = 5000
 CREDIT_INTERVAL_MS = 100
@@ -52,6 +53,22 @@ RPC_REPLIES_KEPT = 32
 SAMPLE_RATE_HZ = 16000
 FRAME_SAMPLES = 320
 MAX_OBJECT_BYTES = 4194304
+MAX_TEST_OBJECT_BYTES = 1048576
+MAX_LOG_BYTES = 96
+EVENT_RETRY_MS = 100
+EVENT_TRIES = 10
+OBJECT_STALL_MS = 300
+CHUNK_MS = 8
+MIN_CHUNK_BYTES = 64
+MAX_CHUNK_BYTES = 1016
+START_BAUD = 115200
+BAUD_TRIAL_MS = 500
+BAUD_SILENCE_MS = 1000
+SET_RATE_INTERVAL_MS = 100
+SET_RATE_TRIES = 5
+STALL_MS = 400
+UNCREDITED_BYTES = 512
+ADPCM_BLOCK_BYTES = 164
 
 
 class Channel(IntEnum):
@@ -73,6 +90,7 @@ class Window(IntEnum):
     SPEAKER = 6
     BULK_UP = 8
     BULK_DOWN = 8
+    TEST = 1
 
 
 class Flag(IntFlag):
@@ -80,6 +98,7 @@ class Flag(IntFlag):
     FIRST = 2
     LAST = 4
     RETRY = 8
+    ADPCM = 16
     MUST_UNDERSTAND = 128
 
 
@@ -90,6 +109,7 @@ class Capability(IntFlag):
     BATTERY = 1 << 3
     BUTTON = 1 << 4
     TEST_CHANNEL = 1 << 5
+    ADPCM = 1 << 6
 
 
 class Led(IntEnum):
@@ -136,6 +156,7 @@ class CloseReason(IntEnum):
     DONE = 0
     INTERRUPTED = 1
     VERSION = 2
+    NO_SESSION = 3
 
 
 class PlaybackEnd(IntEnum):
@@ -159,6 +180,22 @@ class PhotoStatus(IntEnum):
     NOT_JPEG = 4
 
 
+class Codec(IntEnum):
+    PCM16 = 0
+    IMA_ADPCM = 1
+
+
+class ObjectKind(IntEnum):
+    TEST = 0
+
+
+class ObjectStatus(IntEnum):
+    OK = 0
+    MISSING = 1
+    BAD_CRC = 2
+    REFUSED = 3
+
+
 class Method(IntEnum):
     GET_STATE = 1
     CAPTURE_START = 2
@@ -169,6 +206,9 @@ class Method(IntEnum):
     TAKE_PHOTO = 7
     READ_OBJECT = 8
     DROP_OBJECT = 9
+    WRITE_OBJECT = 10
+    MAKE_TEST_OBJECT = 11
+    GET_STATS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +238,7 @@ class HelloAck(Message):
 
     CHANNEL: ClassVar[int | None] = 0
     TYPE: ClassVar[int | None] = 2
-    _FIXED: ClassVar[struct.Struct] = struct.Struct("<BBIIHBBIIIBBBB8s16s24s")
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<BBIIHBBIIIBBBB8s16s24sI")
 
     major: int = 0
     minor: int = 0
@@ -213,10 +253,11 @@ class HelloAck(Message):
     rpc_window: int = 0
     speaker_window: int = 0
     bulk_window: int = 0
-    reserved: int = 0
+    test_window: int = 0
     device_id: bytes = bytes(8)
     firmware_version: str = ""
     name: str = ""
+    max_baud: int = 0
 
     def pack(self) -> bytes:
         return self._FIXED.pack(
@@ -233,10 +274,11 @@ class HelloAck(Message):
             self.rpc_window,
             self.speaker_window,
             self.bulk_window,
-            self.reserved,
+            self.test_window,
             self.device_id,
             self.firmware_version.encode("ascii", "replace"),
             self.name.encode("ascii", "replace"),
+            self.max_baud,
         )
 
     @classmethod
@@ -255,11 +297,12 @@ class HelloAck(Message):
             rpc_window,
             speaker_window,
             bulk_window,
-            reserved,
+            test_window,
             device_id,
             firmware_version,
             name,
-        ) = cls._FIXED.unpack(data[:78].ljust(78, b"\0"))
+            max_baud,
+        ) = cls._FIXED.unpack(data[:82].ljust(82, b"\0"))
         return cls(
             major,
             minor,
@@ -274,10 +317,11 @@ class HelloAck(Message):
             rpc_window,
             speaker_window,
             bulk_window,
-            reserved,
+            test_window,
             device_id,
             _text(firmware_version),
             _text(name),
+            max_baud,
         )
 
 
@@ -287,16 +331,17 @@ class Confirm(Message):
 
     CHANNEL: ClassVar[int | None] = 0
     TYPE: ClassVar[int | None] = 3
-    _FIXED: ClassVar[struct.Struct] = struct.Struct("<I")
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<IB")
 
     nonce: int = 0
+    bulk_window: int = 0
 
     def pack(self) -> bytes:
-        return self._FIXED.pack(self.nonce)
+        return self._FIXED.pack(self.nonce, self.bulk_window)
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
+        return cls(*cls._FIXED.unpack(data[:5].ljust(5, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +456,60 @@ class Refuse(Message):
     @classmethod
     def unpack(cls, data: bytes) -> Self:
         return cls(*cls._FIXED.unpack(data[:7].ljust(7, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class SetRate(Message):
+    """link channel, sent by host."""
+
+    CHANNEL: ClassVar[int | None] = 0
+    TYPE: ClassVar[int | None] = 10
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    baud: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.baud)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class RateSet(Message):
+    """link channel, sent by frame."""
+
+    CHANNEL: ClassVar[int | None] = 0
+    TYPE: ClassVar[int | None] = 11
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    baud: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.baud)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class EventAck(Message):
+    """link channel, sent by host."""
+
+    CHANNEL: ClassVar[int | None] = 0
+    TYPE: ClassVar[int | None] = 12
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<H")
+
+    seq: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.seq)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -598,6 +697,26 @@ class PhotoEvent(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectEvent(Message):
+    """event channel, sent by frame."""
+
+    CHANNEL: ClassVar[int | None] = 2
+    TYPE: ClassVar[int | None] = 8
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HBI")
+
+    object: int = 0
+    status: int = 0
+    received_bytes: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.object, self.status, self.received_bytes)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:7].ljust(7, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
 class MicAudio(Message):
     """mic channel, sent by frame."""
 
@@ -655,6 +774,45 @@ class BulkData(Message):
     def unpack(cls, data: bytes) -> Self:
         object, offset = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
         return cls(object, offset, data[6:])
+
+
+@dataclass(frozen=True, slots=True)
+class BulkWrite(Message):
+    """bulk_down channel, sent by host."""
+
+    CHANNEL: ClassVar[int | None] = 6
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HI")
+
+    object: int = 0
+    offset: int = 0
+    data: bytes = b""
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.object, self.offset) + self.data
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        object, offset = cls._FIXED.unpack(data[:6].ljust(6, b"\0"))
+        return cls(object, offset, data[6:])
+
+
+@dataclass(frozen=True, slots=True)
+class Echo(Message):
+    """test channel, sent by both."""
+
+    CHANNEL: ClassVar[int | None] = 8
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<B")
+
+    number: int = 0
+    data: bytes = b""
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.number) + self.data
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        (number,) = cls._FIXED.unpack(data[:1].ljust(1, b"\0"))
+        return cls(number, data[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -932,6 +1090,124 @@ class DropObjectArgs(Message):
         return cls(*cls._FIXED.unpack(data[:2].ljust(2, b"\0")))
 
 
+@dataclass(frozen=True, slots=True)
+class WriteObjectArgs(Message):
+    """Arguments of WriteObject."""
+
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HBII")
+
+    object: int = 0
+    kind: int = 0
+    size_bytes: int = 0
+    crc32: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.object, self.kind, self.size_bytes, self.crc32)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:11].ljust(11, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteObjectResult(Message):
+    """Result of WriteObject."""
+
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    offset: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.offset)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class MakeTestObjectArgs(Message):
+    """Arguments of MakeTestObject."""
+
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<I")
+
+    size_bytes: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.size_bytes)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:4].ljust(4, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class MakeTestObjectResult(Message):
+    """Result of MakeTestObject."""
+
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HI")
+
+    object: int = 0
+    crc32: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(self.object, self.crc32)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:6].ljust(6, b"\0")))
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatsResult(Message):
+    """Result of GetStats."""
+
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<IIIIIIIIIIIIIIIII")
+
+    rx_frames: int = 0
+    rx_bad_frames: int = 0
+    rx_foreign_frames: int = 0
+    rx_duplicate_frames: int = 0
+    rx_refused_frames: int = 0
+    rx_lost_frames: int = 0
+    rx_overruns: int = 0
+    tx_frames: int = 0
+    tx_dropped_frames: int = 0
+    event_retries: int = 0
+    mic_dropped_frames: int = 0
+    underruns: int = 0
+    underrun_samples: int = 0
+    sessions: int = 0
+    baud: int = 0
+    loop_worst_us: int = 0
+    uptime_ms: int = 0
+
+    def pack(self) -> bytes:
+        return self._FIXED.pack(
+            self.rx_frames,
+            self.rx_bad_frames,
+            self.rx_foreign_frames,
+            self.rx_duplicate_frames,
+            self.rx_refused_frames,
+            self.rx_lost_frames,
+            self.rx_overruns,
+            self.tx_frames,
+            self.tx_dropped_frames,
+            self.event_retries,
+            self.mic_dropped_frames,
+            self.underruns,
+            self.underrun_samples,
+            self.sessions,
+            self.baud,
+            self.loop_worst_us,
+            self.uptime_ms,
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls(*cls._FIXED.unpack(data[:68].ljust(68, b"\0")))
+
+
 # (channel, type octet) -> message, for the channels whose payloads start with a type octet
 TYPED: dict[tuple[int, int], type[Message]] = {
     (0, 1): Hello,
@@ -943,6 +1219,9 @@ TYPED: dict[tuple[int, int], type[Message]] = {
     (0, 7): HighestSent,
     (0, 8): Close,
     (0, 9): Refuse,
+    (0, 10): SetRate,
+    (0, 11): RateSet,
+    (0, 12): EventAck,
     (1, 1): Call,
     (1, 2): Reply,
     (2, 1): ButtonEvent,
@@ -952,12 +1231,15 @@ TYPED: dict[tuple[int, int], type[Message]] = {
     (2, 5): PlaybackEnded,
     (2, 6): Underrun,
     (2, 7): PhotoEvent,
+    (2, 8): ObjectEvent,
 }
 # channel -> message, for the channels that carry one kind
 UNTYPED: dict[int, type[Message]] = {
     3: MicAudio,
     4: SpeakerAudio,
     5: BulkData,
+    6: BulkWrite,
+    8: Echo,
     7: LogText,
 }
 RESULTS: dict[int, type[Message]] = {
@@ -969,4 +1251,7 @@ RESULTS: dict[int, type[Message]] = {
     6: FlushSpeakerResult,
     7: TakePhotoResult,
     8: ReadObjectResult,
+    10: WriteObjectResult,
+    11: MakeTestObjectResult,
+    12: GetStatsResult,
 }

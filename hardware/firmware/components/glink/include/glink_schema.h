@@ -5,13 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GLINK_SCHEMA_HASH 0xaf7de787u
+#define GLINK_SCHEMA_HASH 0x1a7da536u
 #define GLINK_MAJOR 1u
-#define GLINK_MINOR 0u
+#define GLINK_MINOR 1u
 #define GLINK_MAX_PAYLOAD_BYTES 1024u
 #define GLINK_MAX_WIRE_BYTES 1041u
 #define GLINK_HEARTBEAT_MS 1000u
 #define GLINK_DEAD_AFTER_MS 3000u
+#define GLINK_LIVELY_MS 250u
 #define GLINK_HELLO_INTERVAL_MS 100u
 #define GLINK_HELLO_TIMEOUT_MS 5000u
 #define GLINK_CREDIT_INTERVAL_MS 100u
@@ -24,6 +25,22 @@
 #define GLINK_SAMPLE_RATE_HZ 16000u
 #define GLINK_FRAME_SAMPLES 320u
 #define GLINK_MAX_OBJECT_BYTES 4194304u
+#define GLINK_MAX_TEST_OBJECT_BYTES 1048576u
+#define GLINK_MAX_LOG_BYTES 96u
+#define GLINK_EVENT_RETRY_MS 100u
+#define GLINK_EVENT_TRIES 10u
+#define GLINK_OBJECT_STALL_MS 300u
+#define GLINK_CHUNK_MS 8u
+#define GLINK_MIN_CHUNK_BYTES 64u
+#define GLINK_MAX_CHUNK_BYTES 1016u
+#define GLINK_START_BAUD 115200u
+#define GLINK_BAUD_TRIAL_MS 500u
+#define GLINK_BAUD_SILENCE_MS 1000u
+#define GLINK_SET_RATE_INTERVAL_MS 100u
+#define GLINK_SET_RATE_TRIES 5u
+#define GLINK_STALL_MS 400u
+#define GLINK_UNCREDITED_BYTES 512u
+#define GLINK_ADPCM_BLOCK_BYTES 164u
 
 #define GLINK_CHAN_LINK 0u
 #define GLINK_CHAN_RPC 1u
@@ -39,6 +56,7 @@
 #define GLINK_WINDOW_SPEAKER 6u
 #define GLINK_WINDOW_BULK_UP 8u
 #define GLINK_WINDOW_BULK_DOWN 8u
+#define GLINK_WINDOW_TEST 1u
 
 #define GLINK_CAP_MICROPHONE (1u << 0)
 #define GLINK_CAP_SPEAKER (1u << 1)
@@ -46,11 +64,13 @@
 #define GLINK_CAP_BATTERY (1u << 3)
 #define GLINK_CAP_BUTTON (1u << 4)
 #define GLINK_CAP_TEST_CHANNEL (1u << 5)
+#define GLINK_CAP_ADPCM (1u << 6)
 
 #define GLINK_FLAG_ACK_REQ 0x01u
 #define GLINK_FLAG_FIRST 0x02u
 #define GLINK_FLAG_LAST 0x04u
 #define GLINK_FLAG_RETRY 0x08u
+#define GLINK_FLAG_ADPCM 0x10u
 #define GLINK_FLAG_MUST_UNDERSTAND 0x80u
 
 #define GLINK_LED_OFF 0u
@@ -86,6 +106,7 @@
 #define GLINK_CLOSE_REASON_DONE 0u
 #define GLINK_CLOSE_REASON_INTERRUPTED 1u
 #define GLINK_CLOSE_REASON_VERSION 2u
+#define GLINK_CLOSE_REASON_NO_SESSION 3u
 
 #define GLINK_PLAYBACK_END_PLAYED 0u
 #define GLINK_PLAYBACK_END_FLUSHED 1u
@@ -102,6 +123,16 @@
 #define GLINK_PHOTO_STATUS_TOO_LARGE 3u
 #define GLINK_PHOTO_STATUS_NOT_JPEG 4u
 
+#define GLINK_CODEC_PCM16 0u
+#define GLINK_CODEC_IMA_ADPCM 1u
+
+#define GLINK_OBJECT_KIND_TEST 0u
+
+#define GLINK_OBJECT_STATUS_OK 0u
+#define GLINK_OBJECT_STATUS_MISSING 1u
+#define GLINK_OBJECT_STATUS_BAD_CRC 2u
+#define GLINK_OBJECT_STATUS_REFUSED 3u
+
 #define GLINK_METHOD_GET_STATE 1u
 #define GLINK_METHOD_CAPTURE_START 2u
 #define GLINK_METHOD_CAPTURE_STOP 3u
@@ -111,6 +142,9 @@
 #define GLINK_METHOD_TAKE_PHOTO 7u
 #define GLINK_METHOD_READ_OBJECT 8u
 #define GLINK_METHOD_DROP_OBJECT 9u
+#define GLINK_METHOD_WRITE_OBJECT 10u
+#define GLINK_METHOD_MAKE_TEST_OBJECT 11u
+#define GLINK_METHOD_GET_STATS 12u
 
 static inline uint8_t glink_get(const uint8_t *in, size_t n, size_t at) { return at < n ? in[at] : (uint8_t)0; }
 
@@ -150,7 +184,7 @@ static inline void glink_hello_unpack(glink_hello_t *m, const uint8_t *in, size_
 
 /* link channel, sent by frame. */
 #define GLINK_TYPE_HELLO_ACK 2u
-#define GLINK_HELLO_ACK_BYTES 79u /* tail excluded, type octet included */
+#define GLINK_HELLO_ACK_BYTES 83u /* tail excluded, type octet included */
 typedef struct glink_hello_ack {
     uint8_t major;
     uint8_t minor;
@@ -165,14 +199,15 @@ typedef struct glink_hello_ack {
     uint8_t rpc_window;
     uint8_t speaker_window;
     uint8_t bulk_window;
-    uint8_t reserved;
+    uint8_t test_window;
     uint8_t device_id[8];
     char firmware_version[16];
     char name[24];
+    uint32_t max_baud;
 } glink_hello_ack_t;
 /* Returns the octets written, 0 when they exceed `cap`. */
 static inline size_t glink_hello_ack_pack(const glink_hello_ack_t *m, uint8_t *out, size_t cap) {
-    const size_t total = 79u;
+    const size_t total = 83u;
     if (total > cap) return 0u;
     out[0] = 2u;
     out[1u] = (uint8_t)(m->major);
@@ -204,10 +239,14 @@ static inline size_t glink_hello_ack_pack(const glink_hello_ack_t *m, uint8_t *o
     out[27u] = (uint8_t)(m->rpc_window);
     out[28u] = (uint8_t)(m->speaker_window);
     out[29u] = (uint8_t)(m->bulk_window);
-    out[30u] = (uint8_t)(m->reserved);
+    out[30u] = (uint8_t)(m->test_window);
     for (size_t i = 0; i < 8u; i++) out[31u + i] = m->device_id[i];
     for (size_t i = 0; i < 16u; i++) out[39u + i] = (uint8_t)m->firmware_version[i];
     for (size_t i = 0; i < 24u; i++) out[55u + i] = (uint8_t)m->name[i];
+    out[79u] = (uint8_t)(m->max_baud);
+    out[80u] = (uint8_t)(m->max_baud >> 8);
+    out[81u] = (uint8_t)(m->max_baud >> 16);
+    out[82u] = (uint8_t)(m->max_baud >> 24);
     return total;
 }
 /* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
@@ -225,32 +264,36 @@ static inline void glink_hello_ack_unpack(glink_hello_ack_t *m, const uint8_t *i
     m->rpc_window = (uint8_t)(((uint32_t)glink_get(in, n, 26u)));
     m->speaker_window = (uint8_t)(((uint32_t)glink_get(in, n, 27u)));
     m->bulk_window = (uint8_t)(((uint32_t)glink_get(in, n, 28u)));
-    m->reserved = (uint8_t)(((uint32_t)glink_get(in, n, 29u)));
+    m->test_window = (uint8_t)(((uint32_t)glink_get(in, n, 29u)));
     for (size_t i = 0; i < 8u; i++) m->device_id[i] = glink_get(in, n, 30u + i);
     for (size_t i = 0; i < 16u; i++) m->firmware_version[i] = (char)glink_get(in, n, 38u + i);
     for (size_t i = 0; i < 24u; i++) m->name[i] = (char)glink_get(in, n, 54u + i);
+    m->max_baud = (uint32_t)(((uint32_t)glink_get(in, n, 78u)) | ((uint32_t)glink_get(in, n, 79u) << 8) | ((uint32_t)glink_get(in, n, 80u) << 16) | ((uint32_t)glink_get(in, n, 81u) << 24));
 }
 
 /* link channel, sent by host. */
 #define GLINK_TYPE_CONFIRM 3u
-#define GLINK_CONFIRM_BYTES 5u /* tail excluded, type octet included */
+#define GLINK_CONFIRM_BYTES 6u /* tail excluded, type octet included */
 typedef struct glink_confirm {
     uint32_t nonce;
+    uint8_t bulk_window;
 } glink_confirm_t;
 /* Returns the octets written, 0 when they exceed `cap`. */
 static inline size_t glink_confirm_pack(const glink_confirm_t *m, uint8_t *out, size_t cap) {
-    const size_t total = 5u;
+    const size_t total = 6u;
     if (total > cap) return 0u;
     out[0] = 3u;
     out[1u] = (uint8_t)(m->nonce);
     out[2u] = (uint8_t)(m->nonce >> 8);
     out[3u] = (uint8_t)(m->nonce >> 16);
     out[4u] = (uint8_t)(m->nonce >> 24);
+    out[5u] = (uint8_t)(m->bulk_window);
     return total;
 }
 /* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
 static inline void glink_confirm_unpack(glink_confirm_t *m, const uint8_t *in, size_t n) {
     m->nonce = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+    m->bulk_window = (uint8_t)(((uint32_t)glink_get(in, n, 4u)));
 }
 
 /* link channel, sent by both. */
@@ -397,6 +440,70 @@ static inline void glink_refuse_unpack(glink_refuse_t *m, const uint8_t *in, siz
     m->reason = (uint8_t)(((uint32_t)glink_get(in, n, 4u)));
     m->major = (uint8_t)(((uint32_t)glink_get(in, n, 5u)));
     m->minor = (uint8_t)(((uint32_t)glink_get(in, n, 6u)));
+}
+
+/* link channel, sent by host. */
+#define GLINK_TYPE_SET_RATE 10u
+#define GLINK_SET_RATE_BYTES 5u /* tail excluded, type octet included */
+typedef struct glink_set_rate {
+    uint32_t baud;
+} glink_set_rate_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_set_rate_pack(const glink_set_rate_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 5u;
+    if (total > cap) return 0u;
+    out[0] = 10u;
+    out[1u] = (uint8_t)(m->baud);
+    out[2u] = (uint8_t)(m->baud >> 8);
+    out[3u] = (uint8_t)(m->baud >> 16);
+    out[4u] = (uint8_t)(m->baud >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_set_rate_unpack(glink_set_rate_t *m, const uint8_t *in, size_t n) {
+    m->baud = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+}
+
+/* link channel, sent by frame. */
+#define GLINK_TYPE_RATE_SET 11u
+#define GLINK_RATE_SET_BYTES 5u /* tail excluded, type octet included */
+typedef struct glink_rate_set {
+    uint32_t baud;
+} glink_rate_set_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_rate_set_pack(const glink_rate_set_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 5u;
+    if (total > cap) return 0u;
+    out[0] = 11u;
+    out[1u] = (uint8_t)(m->baud);
+    out[2u] = (uint8_t)(m->baud >> 8);
+    out[3u] = (uint8_t)(m->baud >> 16);
+    out[4u] = (uint8_t)(m->baud >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_rate_set_unpack(glink_rate_set_t *m, const uint8_t *in, size_t n) {
+    m->baud = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+}
+
+/* link channel, sent by host. */
+#define GLINK_TYPE_EVENT_ACK 12u
+#define GLINK_EVENT_ACK_BYTES 3u /* tail excluded, type octet included */
+typedef struct glink_event_ack {
+    uint16_t seq;
+} glink_event_ack_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_event_ack_pack(const glink_event_ack_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 3u;
+    if (total > cap) return 0u;
+    out[0] = 12u;
+    out[1u] = (uint8_t)(m->seq);
+    out[2u] = (uint8_t)(m->seq >> 8);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_event_ack_unpack(glink_event_ack_t *m, const uint8_t *in, size_t n) {
+    m->seq = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
 }
 
 /* rpc channel, sent by host. */
@@ -674,6 +781,35 @@ static inline void glink_photo_event_unpack(glink_photo_event_t *m, const uint8_
     m->crc32 = (uint32_t)(((uint32_t)glink_get(in, n, 7u)) | ((uint32_t)glink_get(in, n, 8u) << 8) | ((uint32_t)glink_get(in, n, 9u) << 16) | ((uint32_t)glink_get(in, n, 10u) << 24));
 }
 
+/* event channel, sent by frame. */
+#define GLINK_TYPE_OBJECT_EVENT 8u
+#define GLINK_OBJECT_EVENT_BYTES 8u /* tail excluded, type octet included */
+typedef struct glink_object_event {
+    uint16_t object;
+    uint8_t status;
+    uint32_t received_bytes;
+} glink_object_event_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_object_event_pack(const glink_object_event_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 8u;
+    if (total > cap) return 0u;
+    out[0] = 8u;
+    out[1u] = (uint8_t)(m->object);
+    out[2u] = (uint8_t)(m->object >> 8);
+    out[3u] = (uint8_t)(m->status);
+    out[4u] = (uint8_t)(m->received_bytes);
+    out[5u] = (uint8_t)(m->received_bytes >> 8);
+    out[6u] = (uint8_t)(m->received_bytes >> 16);
+    out[7u] = (uint8_t)(m->received_bytes >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_object_event_unpack(glink_object_event_t *m, const uint8_t *in, size_t n) {
+    m->object = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
+    m->status = (uint8_t)(((uint32_t)glink_get(in, n, 2u)));
+    m->received_bytes = (uint32_t)(((uint32_t)glink_get(in, n, 3u)) | ((uint32_t)glink_get(in, n, 4u) << 8) | ((uint32_t)glink_get(in, n, 5u) << 16) | ((uint32_t)glink_get(in, n, 6u) << 24));
+}
+
 /* mic channel, sent by frame. */
 #define GLINK_MIC_AUDIO_BYTES 6u /* tail excluded, type octet included */
 typedef struct glink_mic_audio {
@@ -759,6 +895,57 @@ static inline void glink_bulk_data_unpack(glink_bulk_data_t *m, const uint8_t *i
     m->offset = (uint32_t)(((uint32_t)glink_get(in, n, 2u)) | ((uint32_t)glink_get(in, n, 3u) << 8) | ((uint32_t)glink_get(in, n, 4u) << 16) | ((uint32_t)glink_get(in, n, 5u) << 24));
     m->data = n > 6u ? in + 6u : in;
     m->data_len = n > 6u ? n - 6u : 0u;
+}
+
+/* bulk_down channel, sent by host. */
+#define GLINK_BULK_WRITE_BYTES 6u /* tail excluded, type octet included */
+typedef struct glink_bulk_write {
+    uint16_t object;
+    uint32_t offset;
+    const uint8_t *data; /* not copied */
+    size_t data_len;
+} glink_bulk_write_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_bulk_write_pack(const glink_bulk_write_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 6u + m->data_len;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->object);
+    out[1u] = (uint8_t)(m->object >> 8);
+    out[2u] = (uint8_t)(m->offset);
+    out[3u] = (uint8_t)(m->offset >> 8);
+    out[4u] = (uint8_t)(m->offset >> 16);
+    out[5u] = (uint8_t)(m->offset >> 24);
+    for (size_t i = 0; i < m->data_len; i++) out[6u + i] = m->data[i];
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_bulk_write_unpack(glink_bulk_write_t *m, const uint8_t *in, size_t n) {
+    m->object = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
+    m->offset = (uint32_t)(((uint32_t)glink_get(in, n, 2u)) | ((uint32_t)glink_get(in, n, 3u) << 8) | ((uint32_t)glink_get(in, n, 4u) << 16) | ((uint32_t)glink_get(in, n, 5u) << 24));
+    m->data = n > 6u ? in + 6u : in;
+    m->data_len = n > 6u ? n - 6u : 0u;
+}
+
+/* test channel, sent by both. */
+#define GLINK_ECHO_BYTES 1u /* tail excluded, type octet included */
+typedef struct glink_echo {
+    uint8_t number;
+    const uint8_t *data; /* not copied */
+    size_t data_len;
+} glink_echo_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_echo_pack(const glink_echo_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 1u + m->data_len;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->number);
+    for (size_t i = 0; i < m->data_len; i++) out[1u + i] = m->data[i];
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_echo_unpack(glink_echo_t *m, const uint8_t *in, size_t n) {
+    m->number = (uint8_t)(((uint32_t)glink_get(in, n, 0u)));
+    m->data = n > 1u ? in + 1u : in;
+    m->data_len = n > 1u ? n - 1u : 0u;
 }
 
 /* log channel, sent by frame. */
@@ -1116,6 +1303,219 @@ static inline size_t glink_drop_object_args_pack(const glink_drop_object_args_t 
 /* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
 static inline void glink_drop_object_args_unpack(glink_drop_object_args_t *m, const uint8_t *in, size_t n) {
     m->object = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
+}
+
+/* Arguments of WriteObject. */
+#define GLINK_WRITE_OBJECT_ARGS_BYTES 11u /* tail excluded, type octet included */
+typedef struct glink_write_object_args {
+    uint16_t object;
+    uint8_t kind;
+    uint32_t size_bytes;
+    uint32_t crc32;
+} glink_write_object_args_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_write_object_args_pack(const glink_write_object_args_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 11u;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->object);
+    out[1u] = (uint8_t)(m->object >> 8);
+    out[2u] = (uint8_t)(m->kind);
+    out[3u] = (uint8_t)(m->size_bytes);
+    out[4u] = (uint8_t)(m->size_bytes >> 8);
+    out[5u] = (uint8_t)(m->size_bytes >> 16);
+    out[6u] = (uint8_t)(m->size_bytes >> 24);
+    out[7u] = (uint8_t)(m->crc32);
+    out[8u] = (uint8_t)(m->crc32 >> 8);
+    out[9u] = (uint8_t)(m->crc32 >> 16);
+    out[10u] = (uint8_t)(m->crc32 >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_write_object_args_unpack(glink_write_object_args_t *m, const uint8_t *in, size_t n) {
+    m->object = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
+    m->kind = (uint8_t)(((uint32_t)glink_get(in, n, 2u)));
+    m->size_bytes = (uint32_t)(((uint32_t)glink_get(in, n, 3u)) | ((uint32_t)glink_get(in, n, 4u) << 8) | ((uint32_t)glink_get(in, n, 5u) << 16) | ((uint32_t)glink_get(in, n, 6u) << 24));
+    m->crc32 = (uint32_t)(((uint32_t)glink_get(in, n, 7u)) | ((uint32_t)glink_get(in, n, 8u) << 8) | ((uint32_t)glink_get(in, n, 9u) << 16) | ((uint32_t)glink_get(in, n, 10u) << 24));
+}
+
+/* Result of WriteObject. */
+#define GLINK_WRITE_OBJECT_RESULT_BYTES 4u /* tail excluded, type octet included */
+typedef struct glink_write_object_result {
+    uint32_t offset;
+} glink_write_object_result_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_write_object_result_pack(const glink_write_object_result_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 4u;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->offset);
+    out[1u] = (uint8_t)(m->offset >> 8);
+    out[2u] = (uint8_t)(m->offset >> 16);
+    out[3u] = (uint8_t)(m->offset >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_write_object_result_unpack(glink_write_object_result_t *m, const uint8_t *in, size_t n) {
+    m->offset = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+}
+
+/* Arguments of MakeTestObject. */
+#define GLINK_MAKE_TEST_OBJECT_ARGS_BYTES 4u /* tail excluded, type octet included */
+typedef struct glink_make_test_object_args {
+    uint32_t size_bytes;
+} glink_make_test_object_args_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_make_test_object_args_pack(const glink_make_test_object_args_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 4u;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->size_bytes);
+    out[1u] = (uint8_t)(m->size_bytes >> 8);
+    out[2u] = (uint8_t)(m->size_bytes >> 16);
+    out[3u] = (uint8_t)(m->size_bytes >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_make_test_object_args_unpack(glink_make_test_object_args_t *m, const uint8_t *in, size_t n) {
+    m->size_bytes = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+}
+
+/* Result of MakeTestObject. */
+#define GLINK_MAKE_TEST_OBJECT_RESULT_BYTES 6u /* tail excluded, type octet included */
+typedef struct glink_make_test_object_result {
+    uint16_t object;
+    uint32_t crc32;
+} glink_make_test_object_result_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_make_test_object_result_pack(const glink_make_test_object_result_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 6u;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->object);
+    out[1u] = (uint8_t)(m->object >> 8);
+    out[2u] = (uint8_t)(m->crc32);
+    out[3u] = (uint8_t)(m->crc32 >> 8);
+    out[4u] = (uint8_t)(m->crc32 >> 16);
+    out[5u] = (uint8_t)(m->crc32 >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_make_test_object_result_unpack(glink_make_test_object_result_t *m, const uint8_t *in, size_t n) {
+    m->object = (uint16_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8));
+    m->crc32 = (uint32_t)(((uint32_t)glink_get(in, n, 2u)) | ((uint32_t)glink_get(in, n, 3u) << 8) | ((uint32_t)glink_get(in, n, 4u) << 16) | ((uint32_t)glink_get(in, n, 5u) << 24));
+}
+
+/* Result of GetStats. */
+#define GLINK_GET_STATS_RESULT_BYTES 68u /* tail excluded, type octet included */
+typedef struct glink_get_stats_result {
+    uint32_t rx_frames;
+    uint32_t rx_bad_frames;
+    uint32_t rx_foreign_frames;
+    uint32_t rx_duplicate_frames;
+    uint32_t rx_refused_frames;
+    uint32_t rx_lost_frames;
+    uint32_t rx_overruns;
+    uint32_t tx_frames;
+    uint32_t tx_dropped_frames;
+    uint32_t event_retries;
+    uint32_t mic_dropped_frames;
+    uint32_t underruns;
+    uint32_t underrun_samples;
+    uint32_t sessions;
+    uint32_t baud;
+    uint32_t loop_worst_us;
+    uint32_t uptime_ms;
+} glink_get_stats_result_t;
+/* Returns the octets written, 0 when they exceed `cap`. */
+static inline size_t glink_get_stats_result_pack(const glink_get_stats_result_t *m, uint8_t *out, size_t cap) {
+    const size_t total = 68u;
+    if (total > cap) return 0u;
+    out[0u] = (uint8_t)(m->rx_frames);
+    out[1u] = (uint8_t)(m->rx_frames >> 8);
+    out[2u] = (uint8_t)(m->rx_frames >> 16);
+    out[3u] = (uint8_t)(m->rx_frames >> 24);
+    out[4u] = (uint8_t)(m->rx_bad_frames);
+    out[5u] = (uint8_t)(m->rx_bad_frames >> 8);
+    out[6u] = (uint8_t)(m->rx_bad_frames >> 16);
+    out[7u] = (uint8_t)(m->rx_bad_frames >> 24);
+    out[8u] = (uint8_t)(m->rx_foreign_frames);
+    out[9u] = (uint8_t)(m->rx_foreign_frames >> 8);
+    out[10u] = (uint8_t)(m->rx_foreign_frames >> 16);
+    out[11u] = (uint8_t)(m->rx_foreign_frames >> 24);
+    out[12u] = (uint8_t)(m->rx_duplicate_frames);
+    out[13u] = (uint8_t)(m->rx_duplicate_frames >> 8);
+    out[14u] = (uint8_t)(m->rx_duplicate_frames >> 16);
+    out[15u] = (uint8_t)(m->rx_duplicate_frames >> 24);
+    out[16u] = (uint8_t)(m->rx_refused_frames);
+    out[17u] = (uint8_t)(m->rx_refused_frames >> 8);
+    out[18u] = (uint8_t)(m->rx_refused_frames >> 16);
+    out[19u] = (uint8_t)(m->rx_refused_frames >> 24);
+    out[20u] = (uint8_t)(m->rx_lost_frames);
+    out[21u] = (uint8_t)(m->rx_lost_frames >> 8);
+    out[22u] = (uint8_t)(m->rx_lost_frames >> 16);
+    out[23u] = (uint8_t)(m->rx_lost_frames >> 24);
+    out[24u] = (uint8_t)(m->rx_overruns);
+    out[25u] = (uint8_t)(m->rx_overruns >> 8);
+    out[26u] = (uint8_t)(m->rx_overruns >> 16);
+    out[27u] = (uint8_t)(m->rx_overruns >> 24);
+    out[28u] = (uint8_t)(m->tx_frames);
+    out[29u] = (uint8_t)(m->tx_frames >> 8);
+    out[30u] = (uint8_t)(m->tx_frames >> 16);
+    out[31u] = (uint8_t)(m->tx_frames >> 24);
+    out[32u] = (uint8_t)(m->tx_dropped_frames);
+    out[33u] = (uint8_t)(m->tx_dropped_frames >> 8);
+    out[34u] = (uint8_t)(m->tx_dropped_frames >> 16);
+    out[35u] = (uint8_t)(m->tx_dropped_frames >> 24);
+    out[36u] = (uint8_t)(m->event_retries);
+    out[37u] = (uint8_t)(m->event_retries >> 8);
+    out[38u] = (uint8_t)(m->event_retries >> 16);
+    out[39u] = (uint8_t)(m->event_retries >> 24);
+    out[40u] = (uint8_t)(m->mic_dropped_frames);
+    out[41u] = (uint8_t)(m->mic_dropped_frames >> 8);
+    out[42u] = (uint8_t)(m->mic_dropped_frames >> 16);
+    out[43u] = (uint8_t)(m->mic_dropped_frames >> 24);
+    out[44u] = (uint8_t)(m->underruns);
+    out[45u] = (uint8_t)(m->underruns >> 8);
+    out[46u] = (uint8_t)(m->underruns >> 16);
+    out[47u] = (uint8_t)(m->underruns >> 24);
+    out[48u] = (uint8_t)(m->underrun_samples);
+    out[49u] = (uint8_t)(m->underrun_samples >> 8);
+    out[50u] = (uint8_t)(m->underrun_samples >> 16);
+    out[51u] = (uint8_t)(m->underrun_samples >> 24);
+    out[52u] = (uint8_t)(m->sessions);
+    out[53u] = (uint8_t)(m->sessions >> 8);
+    out[54u] = (uint8_t)(m->sessions >> 16);
+    out[55u] = (uint8_t)(m->sessions >> 24);
+    out[56u] = (uint8_t)(m->baud);
+    out[57u] = (uint8_t)(m->baud >> 8);
+    out[58u] = (uint8_t)(m->baud >> 16);
+    out[59u] = (uint8_t)(m->baud >> 24);
+    out[60u] = (uint8_t)(m->loop_worst_us);
+    out[61u] = (uint8_t)(m->loop_worst_us >> 8);
+    out[62u] = (uint8_t)(m->loop_worst_us >> 16);
+    out[63u] = (uint8_t)(m->loop_worst_us >> 24);
+    out[64u] = (uint8_t)(m->uptime_ms);
+    out[65u] = (uint8_t)(m->uptime_ms >> 8);
+    out[66u] = (uint8_t)(m->uptime_ms >> 16);
+    out[67u] = (uint8_t)(m->uptime_ms >> 24);
+    return total;
+}
+/* `in` is what follows the type octet, if the message has one; what is missing reads as zeros. */
+static inline void glink_get_stats_result_unpack(glink_get_stats_result_t *m, const uint8_t *in, size_t n) {
+    m->rx_frames = (uint32_t)(((uint32_t)glink_get(in, n, 0u)) | ((uint32_t)glink_get(in, n, 1u) << 8) | ((uint32_t)glink_get(in, n, 2u) << 16) | ((uint32_t)glink_get(in, n, 3u) << 24));
+    m->rx_bad_frames = (uint32_t)(((uint32_t)glink_get(in, n, 4u)) | ((uint32_t)glink_get(in, n, 5u) << 8) | ((uint32_t)glink_get(in, n, 6u) << 16) | ((uint32_t)glink_get(in, n, 7u) << 24));
+    m->rx_foreign_frames = (uint32_t)(((uint32_t)glink_get(in, n, 8u)) | ((uint32_t)glink_get(in, n, 9u) << 8) | ((uint32_t)glink_get(in, n, 10u) << 16) | ((uint32_t)glink_get(in, n, 11u) << 24));
+    m->rx_duplicate_frames = (uint32_t)(((uint32_t)glink_get(in, n, 12u)) | ((uint32_t)glink_get(in, n, 13u) << 8) | ((uint32_t)glink_get(in, n, 14u) << 16) | ((uint32_t)glink_get(in, n, 15u) << 24));
+    m->rx_refused_frames = (uint32_t)(((uint32_t)glink_get(in, n, 16u)) | ((uint32_t)glink_get(in, n, 17u) << 8) | ((uint32_t)glink_get(in, n, 18u) << 16) | ((uint32_t)glink_get(in, n, 19u) << 24));
+    m->rx_lost_frames = (uint32_t)(((uint32_t)glink_get(in, n, 20u)) | ((uint32_t)glink_get(in, n, 21u) << 8) | ((uint32_t)glink_get(in, n, 22u) << 16) | ((uint32_t)glink_get(in, n, 23u) << 24));
+    m->rx_overruns = (uint32_t)(((uint32_t)glink_get(in, n, 24u)) | ((uint32_t)glink_get(in, n, 25u) << 8) | ((uint32_t)glink_get(in, n, 26u) << 16) | ((uint32_t)glink_get(in, n, 27u) << 24));
+    m->tx_frames = (uint32_t)(((uint32_t)glink_get(in, n, 28u)) | ((uint32_t)glink_get(in, n, 29u) << 8) | ((uint32_t)glink_get(in, n, 30u) << 16) | ((uint32_t)glink_get(in, n, 31u) << 24));
+    m->tx_dropped_frames = (uint32_t)(((uint32_t)glink_get(in, n, 32u)) | ((uint32_t)glink_get(in, n, 33u) << 8) | ((uint32_t)glink_get(in, n, 34u) << 16) | ((uint32_t)glink_get(in, n, 35u) << 24));
+    m->event_retries = (uint32_t)(((uint32_t)glink_get(in, n, 36u)) | ((uint32_t)glink_get(in, n, 37u) << 8) | ((uint32_t)glink_get(in, n, 38u) << 16) | ((uint32_t)glink_get(in, n, 39u) << 24));
+    m->mic_dropped_frames = (uint32_t)(((uint32_t)glink_get(in, n, 40u)) | ((uint32_t)glink_get(in, n, 41u) << 8) | ((uint32_t)glink_get(in, n, 42u) << 16) | ((uint32_t)glink_get(in, n, 43u) << 24));
+    m->underruns = (uint32_t)(((uint32_t)glink_get(in, n, 44u)) | ((uint32_t)glink_get(in, n, 45u) << 8) | ((uint32_t)glink_get(in, n, 46u) << 16) | ((uint32_t)glink_get(in, n, 47u) << 24));
+    m->underrun_samples = (uint32_t)(((uint32_t)glink_get(in, n, 48u)) | ((uint32_t)glink_get(in, n, 49u) << 8) | ((uint32_t)glink_get(in, n, 50u) << 16) | ((uint32_t)glink_get(in, n, 51u) << 24));
+    m->sessions = (uint32_t)(((uint32_t)glink_get(in, n, 52u)) | ((uint32_t)glink_get(in, n, 53u) << 8) | ((uint32_t)glink_get(in, n, 54u) << 16) | ((uint32_t)glink_get(in, n, 55u) << 24));
+    m->baud = (uint32_t)(((uint32_t)glink_get(in, n, 56u)) | ((uint32_t)glink_get(in, n, 57u) << 8) | ((uint32_t)glink_get(in, n, 58u) << 16) | ((uint32_t)glink_get(in, n, 59u) << 24));
+    m->loop_worst_us = (uint32_t)(((uint32_t)glink_get(in, n, 60u)) | ((uint32_t)glink_get(in, n, 61u) << 8) | ((uint32_t)glink_get(in, n, 62u) << 16) | ((uint32_t)glink_get(in, n, 63u) << 24));
+    m->uptime_ms = (uint32_t)(((uint32_t)glink_get(in, n, 64u)) | ((uint32_t)glink_get(in, n, 65u) << 8) | ((uint32_t)glink_get(in, n, 66u) << 16) | ((uint32_t)glink_get(in, n, 67u) << 24));
 }
 
 #endif
