@@ -1,4 +1,7 @@
-"""Write the C header and the Python messages from `schema.toml`; `--check` only compares.
+"""Write the C header, the Python messages and the vectors from `schema.toml`; `--check` only compares.
+
+The vectors are append-only: a record that the table does not have yet gets one, those that are there stay as they are
+and must still read as they say (fields that were added since read as zeros).
 
 This is a build-time tool of the source tree: it is not shipped in the wheel and imports nothing of the package.
 
@@ -7,6 +10,7 @@ This is a build-time tool of the source tree: it is not shipped in the wheel and
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tomllib
@@ -19,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "firmware_bridge/schema.toml"
 C_HEADER = ROOT / "hardware/firmware/components/glink/include/glink_schema.h"
 PY_MODULE = ROOT / "firmware_bridge/messages.py"
+VECTORS = ROOT / "tests/vectors/messages.json"
 
 SIZES = {"u8": 1, "i16": 2, "u16": 2, "u32": 4, "u64": 8}
 STRUCT = {"u8": "B", "i16": "h", "u16": "H", "u32": "I", "u64": "Q"}
@@ -324,12 +329,65 @@ def py_module(schema: dict[str, Any], recs: list[Record], digest: int) -> str:
     return "\n".join(out)
 
 
+# ---------------------------------------------------------------------------------- vectors
+def sample(r: Record, f: Field) -> int | str:
+    """A value for a field that no other field has: octets as hex, text as it is."""
+    seed = zlib.crc32(f"{r.name}.{f.name}".encode())
+    if f.kind == "text":
+        return f"{f.name[: f.size - 4]}-{seed % 1000}"[: f.size]
+    if f.kind in ("bytes", "tail"):
+        return seed.to_bytes(4, "big").hex() * ((f.size or 8) // 4)
+    value = seed & ((1 << 8 * f.size) - 1)
+    return value - (1 << 8 * f.size) if f.kind.startswith("i") and value >> (8 * f.size - 1) else value
+
+
+def octets(f: Field, value: int | str) -> bytes:
+    if isinstance(value, int):
+        return value.to_bytes(f.size, "little", signed=f.kind.startswith("i"))
+    return value.encode("ascii").ljust(f.size, b"\0") if f.kind == "text" else bytes.fromhex(value)
+
+
+def payload(r: Record, fields: dict[str, int | str]) -> str:
+    """What these fields look like on the wire; those that are missing, at the end, are not there."""
+    body = b"".join(octets(f, fields[f.name]) for f in r.fields if f.name in fields)
+    return ((b"" if r.type_id is None else bytes((r.type_id,))) + body).hex()
+
+
+def with_vectors(text: str, recs: list[Record]) -> str:
+    """The vectors' file with one more line for every record that has none. Refuses what no longer reads the same."""
+    table, by_name = json.loads(text), {r.name: r for r in recs}
+    for v in table["messages"]:
+        names = [f.name for f in by_name[v["message"]].fields]
+        if (
+            names[: len(v["fields"])] != list(v["fields"])
+            or payload(by_name[v["message"]], v["fields"]) != v["payload"]
+        ):
+            raise SystemExit(
+                f"{VECTORS}: the vector {v['name']!r} no longer reads as it says: fields may only be added"
+            )
+    known = {v["message"] for v in table["messages"]}
+    lines = []
+    for r in recs:
+        if r.name not in known:
+            fields = {f.name: sample(r, f) for f in r.fields}
+            record = {"name": r.name, "message": r.name, "fields": fields, "payload": payload(r, fields)}
+            lines.append(f"  {json.dumps(record)}")
+    if not lines:
+        return text
+    head, end, tail = text.partition('\n ],\n "framing"')
+    return ",\n".join([head, *lines]) + end + tail
+
+
 def main() -> int:
     text = SCHEMA.read_text(encoding="utf-8")
     schema = tomllib.loads(text)
     recs, digest = records(schema), schema_hash(text)
     stale = []
-    for path, new in ((C_HEADER, c_header(schema, recs, digest)), (PY_MODULE, py_module(schema, recs, digest))):
+    for path, new in (
+        (C_HEADER, c_header(schema, recs, digest)),
+        (PY_MODULE, py_module(schema, recs, digest)),
+        (VECTORS, with_vectors(VECTORS.read_text(encoding="utf-8"), recs)),
+    ):
         if not path.exists() or path.read_text(encoding="utf-8") != new:
             stale.append(path)
             if "--check" not in sys.argv:
