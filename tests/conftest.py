@@ -1,6 +1,6 @@
 """Fixtures that every test may use.
 
-One contract, three frames: every test that takes `host` or `make_frame` runs on all builds of the frame.
+One contract, five frames: every test that takes `host` or `make_frame` runs on all builds of the frame.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from lorgnette.firmware_bridge.simulator import Peripherals, SteppedFrame
 
-from .support.frame_builds import FrameFactory, frame_factory
+from .support.frame_builds import BUILDS, FrameFactory, frame_factory
 from .support.raw_host import RawHost
 
 # A loaded machine must not fail a test: no example is measured by the wall clock.
@@ -21,10 +21,8 @@ settings.load_profile("unhurried")
 
 pytest_plugins = ["tests.support.require"]
 
-BUILDS = ["cffi", pytest.param("asan", marks=pytest.mark.cross), pytest.param("xtensa", marks=pytest.mark.cross)]
 
-
-@pytest.fixture(scope="session", params=BUILDS)
+@pytest.fixture(scope="session", params=["cffi", *(pytest.param(kind, marks=pytest.mark.cross) for kind in BUILDS)])
 def frame_build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FrameFactory:
     """One of the builds of the frame."""
     return frame_factory(request.param, tmp_path_factory.mktemp(request.param))

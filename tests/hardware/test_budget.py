@@ -10,16 +10,18 @@ import pytest
 from tests.support.frame_builds import (
     COMPONENTS,
     ESPRESSIF_TYPES,
+    FIRMWARE,
     INCLUDES,
+    NO_LIBRARY,
     PIPE_PROGRAM,
     PORTABLE,
     POSIX,
     ROOT,
     XTENSA,
     compile_c,
+    need_clang,
     need_flags,
     need_program,
-    need_xtensa,
 )
 
 MAX_TEXT_BYTES = 24 * 1024
@@ -27,6 +29,10 @@ MAX_STATIC_BYTES = 48 * 1024
 MAX_STACK_BYTES = 1024
 """Of one function; the deepest chain has about ten."""
 ALLOWED_SYMBOLS = {"memcpy", "memset", "memmove", "memcmp"}
+
+
+def need_xtensa() -> str:
+    return need_program("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106")
 
 
 def objects(folder: Path, compiler: str, *flags: str) -> list[Path]:
@@ -40,8 +46,7 @@ def objects(folder: Path, compiler: str, *flags: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def xtensa_objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    compiler, _ = need_xtensa()
-    return objects(tmp_path_factory.mktemp("objects"), compiler, "-Os", *XTENSA, "-fstack-usage", *ESPRESSIF_TYPES)
+    return objects(tmp_path_factory.mktemp("objects"), need_xtensa(), "-Os", *XTENSA, "-fstack-usage", *ESPRESSIF_TYPES)
 
 
 def output(*argv: str | Path) -> str:
@@ -75,10 +80,9 @@ def test_program_memory(xtensa_objects: list[Path]) -> None:
 
 @pytest.mark.cross
 def test_static_memory(tmp_path: Path) -> None:
-    compiler, _ = need_xtensa()
     probe = tmp_path / "probe.c"
     probe.write_text('#include "frame_app.h"\nextern frame_app_t app;\nframe_app_t app;\n', encoding="ascii")
-    compile_c(compiler, ["-Os", *XTENSA], [probe], "-c", "-o", str(tmp_path / "probe.o"))
+    compile_c(need_xtensa(), ["-Os", *XTENSA], [probe], "-c", "-o", str(tmp_path / "probe.o"))
     bss = int(output("xtensa-lx106-elf-size", tmp_path / "probe.o").splitlines()[1].split()[2])
     assert 0 < bss <= MAX_STATIC_BYTES
 
@@ -100,6 +104,31 @@ def test_stack(xtensa_objects: list[Path]) -> None:
 def test_strict_compilers(flags: list[str], tmp_path: Path) -> None:
     compiler = need_flags(tmp_path, flags, "gcc gcc-multilib")
     objects(tmp_path, compiler, *flags)
+
+
+# What the wheel compiles on every system, Windows with its own compiler included.
+WHEEL = [*PORTABLE, FIRMWARE / "host/frame_sim.c"]
+
+
+@pytest.mark.cross
+def test_no_extension_that_only_some_compilers_have(tmp_path: Path) -> None:
+    """Clang reads as for Windows, where `long` is half as long, and takes no GNU extension."""
+    target = ["--target=x86_64-pc-windows-msvc", "-ffreestanding", f"-isystem{NO_LIBRARY}", "-fsyntax-only", "-Wgnu"]
+    compiler = need_clang()
+    compile_c(compiler, target, WHEEL)
+    extended = tmp_path / "extended.c"
+    extended.write_text("int f(int x);\nint f(int x) { return x ?: 1; }\n", encoding="ascii")
+    with pytest.raises(AssertionError, match="GNU"):
+        compile_c(compiler, target, [extended])
+
+
+def test_no_word_that_only_some_compilers_know() -> None:
+    """Clang knows them for Windows too."""
+    for path in [*WHEEL, *(header for folder in INCLUDES for header in folder.glob("*.h"))]:
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"\b(?:__attribute|__asm|__builtin|__extension|__typeof|__inline|typeof)\w*", text) == [], (
+            path
+        )
 
 
 @pytest.mark.cross

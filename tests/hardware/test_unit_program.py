@@ -8,49 +8,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.frame_builds import (
-    POSIX,
-    SANITIZER_ENV,
-    SANITIZERS,
-    UNIT_PROGRAM,
-    XTENSA_PROGRAM,
-    compile_c,
-    need_flags,
-    need_xtensa,
-    write_vectors,
-)
+from tests.support.frame_builds import BUILDS, POSIX, UNIT_PROGRAM, Build, write_vectors
 
-NATIVE = {
-    "plain": (["-O2"], "gcc"),
-    "sanitizers": (SANITIZERS, "gcc"),
-    "unsigned char": (["-O2", "-funsigned-char"], "gcc"),
-    "32 bits": (["-O2", "-m32"], "gcc-multilib"),
-}
+PLAIN = Build("cc", "gcc", ["-O2", *POSIX])  # what an optimizer makes of them
 
 
-def run(argv: list[str]) -> None:
+@pytest.mark.cross
+@pytest.mark.parametrize("kind", ["plain", *BUILDS])
+def test_it_finds_no_failure(kind: str, tmp_path: Path) -> None:
+    write_vectors(tmp_path)
+    build = {"plain": PLAIN, **BUILDS}[kind]
+    argv = build.compile(UNIT_PROGRAM, tmp_path / "unit", f"-I{tmp_path}")
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **SANITIZER_ENV}
+        argv, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **build.env}
     )
     assert done.returncode == 0, done.stdout + done.stderr
     count = re.fullmatch(r"(\d+) checks, 0 failures\n", done.stdout)
     assert count is not None, done.stdout
     assert int(count[1]) > 10_000  # the vectors alone make more
-
-
-@pytest.mark.cross
-@pytest.mark.parametrize("build", NATIVE)
-def test_natively(build: str, tmp_path: Path) -> None:
-    flags, package = NATIVE[build]
-    compiler = need_flags(tmp_path, flags, package)
-    write_vectors(tmp_path)
-    compile_c(compiler, [*flags, *POSIX, f"-I{tmp_path}"], UNIT_PROGRAM, "-o", str(tmp_path / "unit"))
-    run([str(tmp_path / "unit")])
-
-
-@pytest.mark.cross
-def test_on_xtensa(tmp_path: Path) -> None:
-    compiler, emulator = need_xtensa()
-    write_vectors(tmp_path)
-    compile_c(compiler, [*XTENSA_PROGRAM, f"-I{tmp_path}"], UNIT_PROGRAM, "-o", str(tmp_path / "unit"))
-    run([*emulator, str(tmp_path / "unit")])

@@ -1,11 +1,13 @@
 """The frame's portable C, compiled in several ways from the same sources.
 
-As a frame:
-    cffi     in this process: what `sim://` uses
-    asan     a program with address and undefined-behaviour sanitizers
-    xtensa   a program for the ESP8266's LX106, the closest relative of the ESP32-S3's core that Debian has a compiler
-             for, run by qemu-user
-The C unit tests run as the last two, and natively with other sizes of pointers and another sign of `char`.
+`cffi` is the frame in this process, what `sim://` uses. The others (BUILDS) are programs of their own:
+
+    asan     address and undefined-behaviour sanitizers
+    asan32   the same where pointers and size_t have 32 bits and `char` has no sign, as on the board
+    xtensa   for the ESP8266's LX106, the closest relative of the ESP32-S3's core that Debian has a compiler for
+    rv32     for RISC-V, the core of the newer ESP32s; this and xtensa are run by qemu-user
+
+Each runs the tests of a frame and the C unit tests.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ PORTABLE = sorted(source for component in COMPONENTS for source in component.glo
 HOST = FIRMWARE / "host"
 PIPE_PROGRAM = [*PORTABLE, HOST / "frame_sim.c", HOST / "pipe_server.c", HOST / "program.c"]
 UNIT_PROGRAM = [*PORTABLE, *sorted((HOST / "unit").glob("*.c")), HOST / "program.c"]
+NO_LIBRARY = Path(__file__).parent / "include"
+"""A string.h with the four functions that the components may call: a compiler alone is enough to build them."""
 
 WARNINGS = [
     *("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Wstrict-prototypes"),
@@ -39,15 +44,49 @@ WARNINGS = [
 POSIX = ["-D_POSIX_C_SOURCE=200809L"]
 SANITIZERS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SANITIZER_ENV = {"ASAN_OPTIONS": "exitcode=99:detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
-XTENSA = ["-ffreestanding", "-fno-tree-loop-distribute-patterns", "-mlongcalls"]
-XTENSA_PROGRAM = ["-O2", *XTENSA, "-nostdlib", "-static", "-DFRAME_QEMU_XTENSA"]
+FREESTANDING = ["-ffreestanding", "-fno-tree-loop-distribute-patterns", f"-isystem{NO_LIBRARY}"]
+XTENSA = [*FREESTANDING, "-mlongcalls"]
+RV32 = [*FREESTANDING, "-march=rv32imac", "-mabi=ilp32", "-mno-relax"]
+QEMU = ["-O2", "-nostdlib", "-static", "-DFRAME_QEMU"]
 # Espressif's compiler has uint32_t = unsigned long, unlike every compiler here.
 ESPRESSIF_TYPES = [
     *("-U__UINT32_TYPE__", "-D__UINT32_TYPE__=long unsigned int"),
     *("-U__INT32_TYPE__", "-D__INT32_TYPE__=long int"),
 ]
 
+TEST_CHANNEL = "-DGLINK_TEST_CHANNEL=1"
+"""The frames of the tests echo; a release has no such channel."""
+
 FrameFactory = Callable[[Peripherals], SteppedFrame]
+
+
+@dataclass(frozen=True)
+class Build:
+    """A way to make a program of the frame's C and to run it."""
+
+    compiler: str
+    package: str  # Debian's, of the compiler
+    flags: Sequence[str]
+    emulator: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def compile(self, sources: Sequence[Path], program: Path, *extra: str) -> list[str]:
+        """Make `program`; returns the command that runs it. Skips the test where a tool is missing."""
+        emulator = [need_program(self.emulator[0], "qemu-user"), *self.emulator[1:]] if self.emulator else []
+        if emulator:
+            compiler = need_program(self.compiler, self.package)
+        else:
+            compiler = need_flags(program.parent, self.flags, self.package)
+        compile_c(compiler, [*self.flags, *extra], sources, "-o", str(program))
+        return [*emulator, str(program)]
+
+
+BUILDS = {
+    "asan": Build("cc", "gcc", [*SANITIZERS, *POSIX], env=SANITIZER_ENV),
+    "asan32": Build("cc", "gcc-multilib", [*SANITIZERS, *POSIX, "-m32", "-funsigned-char"], env=SANITIZER_ENV),
+    "xtensa": Build("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106", [*QEMU, *XTENSA], ["qemu-xtensa", "-cpu", "lx106"]),
+    "rv32": Build("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf", [*QEMU, *RV32], ["qemu-riscv32"]),
+}
 
 
 def need_program(name: str, package: str) -> str:
@@ -58,10 +97,12 @@ def need_program(name: str, package: str) -> str:
     return path
 
 
-def need_xtensa() -> tuple[str, list[str]]:
-    """The cross compiler, and the command that runs what it makes."""
-    emulator = need_program("qemu-xtensa", "qemu-user")
-    return need_program("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106"), [emulator, "-cpu", "lx106"]
+def need_clang() -> str:
+    """The path of clang, under its own name or with a version behind it."""
+    for name in ("clang", *(f"clang-{version}" for version in range(25, 13, -1))):
+        if (path := shutil.which(name)) is not None:
+            return path
+    pytest.skip("needs clang (apt install clang)")
 
 
 def need_flags(folder: Path, flags: Sequence[str], package: str) -> str:
@@ -91,19 +132,14 @@ def compile_c(compiler: str, flags: Sequence[str], sources: Sequence[Path], *res
 
 
 def frame_factory(kind: str, folder: Path) -> FrameFactory:
-    """Build one of the three frames into `folder`; skips the test where a tool is missing."""
+    """Build one of the frames into `folder`; skips the test where a tool is missing."""
     if kind == "cffi":
         if simulated_core.CORE_MISSING:
             pytest.skip("the C core is not built (python setup.py build_ext --inplace)")
         return SimulatedFrame
-    program = folder / "frame"
-    if kind == "asan":
-        compiler = need_flags(folder, SANITIZERS, "gcc")
-        compile_c(compiler, [*SANITIZERS, *POSIX], PIPE_PROGRAM, "-o", str(program))
-        return lambda peripherals: PipeFrame([str(program)], peripherals, SANITIZER_ENV)
-    compiler, emulator = need_xtensa()
-    compile_c(compiler, XTENSA_PROGRAM, PIPE_PROGRAM, "-o", str(program))
-    return lambda peripherals: PipeFrame([*emulator, str(program)], peripherals)
+    build = BUILDS[kind]
+    argv = build.compile(PIPE_PROGRAM, folder / "frame", TEST_CHANNEL)
+    return lambda peripherals: PipeFrame(argv, peripherals, build.env)
 
 
 def load_vectors(name: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FRAME_QEMU_XTENSA builds for Xtensa Linux without a C library: qemu-user runs the bare system calls. */
+/* FRAME_QEMU builds for Linux on Xtensa or RISC-V without a C library: qemu-user runs the bare system calls. */
 #include "program.h"
 
-#ifdef FRAME_QEMU_XTENSA
+#ifdef FRAME_QEMU
+
+#if defined(__xtensa__)
 
 enum { CALL_READ = 12, CALL_WRITE = 13, CALL_EXIT = 118 };
 
@@ -16,6 +18,25 @@ static long system_call(long number, long a, long b, long c)
     __asm__ volatile("syscall" : "+r"(a2) : "r"(a6), "r"(a3), "r"(a4) : "memory");
     return a2;
 }
+
+#elif defined(__riscv)
+
+enum { CALL_READ = 63, CALL_WRITE = 64, CALL_EXIT = 93 };
+
+/* Number in a7, arguments from a0 on, result in a0. */
+static long system_call(long number, long a, long b, long c)
+{
+    register long a0 __asm__("a0") = a;
+    register long a1 __asm__("a1") = b;
+    register long a2 __asm__("a2") = c;
+    register long a7 __asm__("a7") = number;
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a7) : "memory");
+    return a0;
+}
+
+#else
+#error "FRAME_QEMU knows the system calls of Xtensa and RISC-V"
+#endif
 
 long program_read(uint8_t *to, size_t n)
 {
@@ -58,7 +79,8 @@ int memcmp(const void *left, const void *right, size_t n)
     return 0;
 }
 
-/* Division, for the programs of this folder: the core has no instruction for it, and Debian's libgcc for it is empty.
+#if defined(__xtensa__)
+/* Division, for the programs of this folder: the LX106 has no instruction for it, and Debian's libgcc for it is empty.
  * The portable components do not divide. */
 static unsigned divide(unsigned a, unsigned b, unsigned *rest)
 {
@@ -87,6 +109,7 @@ unsigned __umodsi3(unsigned a, unsigned b)
     (void)divide(a, b, &rest);
     return rest;
 }
+#endif
 
 void _start(void);
 void _start(void)
