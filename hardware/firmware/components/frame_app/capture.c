@@ -89,7 +89,7 @@ void frame_capture_push(frame_capture_t *c, const int16_t *pcm, size_t n)
     }
 }
 
-size_t frame_capture_pull(frame_capture_t *c, uint8_t *payload, size_t cap)
+size_t frame_capture_pull(frame_capture_t *c, uint8_t *flags, uint8_t *payload, size_t cap)
 {
     if (!c->announced) c->announced = glink_reported(c->link, c->announcement);
     if (c->count == 0u || !c->announced) return 0u;
@@ -103,6 +103,7 @@ size_t frame_capture_pull(frame_capture_t *c, uint8_t *payload, size_t cap)
     }
     const glink_mic_audio_t audio = {
         .sample = slot->sample, .dropped_frames = (uint16_t)c->dropped, .pcm = pcm, .pcm_len = sizeof pcm};
+    *flags = 0u;
     drop_oldest(c);
     return glink_mic_audio_pack(&audio, payload, cap);
 }

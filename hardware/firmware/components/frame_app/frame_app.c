@@ -164,10 +164,10 @@ static uint16_t on_speaker_free(void *ctx)
     return has(app, GLINK_CAP_SPEAKER) ? frame_speaker_free(&app->speaker) : (uint16_t)0u;
 }
 
-static size_t on_mic_pull(void *ctx, uint8_t *payload, size_t cap)
+static size_t on_mic_pull(void *ctx, uint8_t *flags, uint8_t *payload, size_t cap)
 {
     frame_app_t *app = ctx;
-    return frame_capture_pull(&app->capture, payload, cap);
+    return frame_capture_pull(&app->capture, flags, payload, cap);
 }
 
 static uint32_t on_mic_sample(void *ctx)

@@ -76,12 +76,18 @@ void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t
     frame_led_camera(p->led, false);
 }
 
+static void read_jpeg(void *ctx, uint32_t offset, uint8_t *out, size_t n)
+{
+    const frame_photo_t *p = ctx;
+    memcpy(out, p->jpeg + offset, n);
+}
+
 uint8_t frame_photo_read(frame_photo_t *p, uint16_t object, uint32_t offset)
 {
     if (p->state == FRAME_PHOTO_TAKING && object == p->object) return GLINK_RPC_STATUS_BUSY;
     if (p->state != FRAME_PHOTO_READY || object != p->object) return GLINK_RPC_STATUS_NOT_FOUND;
     if (offset > p->size) return GLINK_RPC_STATUS_BAD_ARGUMENT;
-    glink_send_object(p->link, p->object, p->jpeg, p->size, offset);
+    glink_send_object(p->link, p->object, read_jpeg, p, p->size, offset);
     return GLINK_RPC_STATUS_OK;
 }
 

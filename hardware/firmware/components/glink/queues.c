@@ -59,10 +59,12 @@ size_t glink_log_pull(glink_log_t *log, uint8_t *payload, size_t cap)
     return glink_log_text_pack(&line, payload, cap);
 }
 
-void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset)
+void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, glink_read_t read, void *ctx, uint32_t size,
+                      uint32_t offset)
 {
     bulk->object = object;
-    bulk->data = data;
+    bulk->read = read;
+    bulk->ctx = ctx;
     bulk->size = size;
     bulk->offset = offset;
     bulk->active = true;
@@ -71,19 +73,18 @@ void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, const uint8_t *data, 
 void glink_bulk_stop(glink_bulk_t *bulk)
 {
     bulk->active = false;
-    bulk->data = NULL;
 }
 
-size_t glink_bulk_pull(glink_bulk_t *bulk, uint8_t *payload, size_t cap, bool *last)
+size_t glink_bulk_pull(glink_bulk_t *bulk, uint8_t *payload, uint32_t chunk, bool *last)
 {
     if (!bulk->active) return 0u;
     const uint32_t left = bulk->size - bulk->offset;
-    const uint32_t n = left < GLINK_BULK_CHUNK_BYTES ? left : GLINK_BULK_CHUNK_BYTES;
-    const glink_bulk_data_t frame = {
-        .object = bulk->object, .offset = bulk->offset, .data = bulk->data + bulk->offset, .data_len = n};
-    const size_t written = glink_bulk_data_pack(&frame, payload, cap);
+    const uint32_t n = left < chunk ? left : chunk;
+    const glink_bulk_data_t frame = {.object = bulk->object, .offset = bulk->offset};
+    const size_t head = glink_bulk_data_pack(&frame, payload, GLINK_BULK_DATA_BYTES);
+    bulk->read(bulk->ctx, bulk->offset, payload + head, n);
     bulk->offset += n;
     *last = bulk->offset == bulk->size;
     if (*last) glink_bulk_stop(bulk);
-    return written;
+    return head + n;
 }

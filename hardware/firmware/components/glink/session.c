@@ -346,9 +346,9 @@ glink_err_t glink_finish(glink_t *g, uint16_t call_id, uint8_t status, const uin
     return GLINK_OK;
 }
 
-void glink_send_object(glink_t *g, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset)
+void glink_send_object(glink_t *g, uint16_t object, glink_read_t read, void *ctx, uint32_t size, uint32_t offset)
 {
-    glink_bulk_start(&g->bulk, object, data, size, offset);
+    glink_bulk_start(&g->bulk, object, read, ctx, size, offset);
 }
 
 void glink_unsend(glink_t *g)

@@ -75,7 +75,7 @@ static size_t from_link(glink_t *g, glink_header_t *header, uint8_t *payload)
 static size_t from_mic(glink_t *g, glink_header_t *header, uint8_t *payload)
 {
     header->chan = GLINK_CHAN_MIC;
-    return g->app.mic(g->app.ctx, payload, GLINK_MAX_PAYLOAD_BYTES);
+    return g->app.mic(g->app.ctx, &header->flags, payload, GLINK_MAX_PAYLOAD_BYTES);
 }
 
 static size_t pack_reply(glink_rpc_entry_t *entry, uint8_t *payload)
@@ -111,7 +111,7 @@ static size_t from_bulk(glink_t *g, glink_header_t *header, uint8_t *payload)
     if (!glink_spend_may_send(&g->bulk_spend, g->tx_seq[GLINK_CHAN_BULK_UP])) return 0u;
     header->chan = GLINK_CHAN_BULK_UP;
     bool last = false;
-    const size_t n = glink_bulk_pull(&g->bulk, payload, GLINK_MAX_PAYLOAD_BYTES, &last);
+    const size_t n = glink_bulk_pull(&g->bulk, payload, GLINK_MAX_CHUNK_BYTES, &last);
     if (last) header->flags = GLINK_FLAG_LAST;
     return n;
 }

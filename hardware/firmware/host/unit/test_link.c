@@ -45,9 +45,10 @@ static uint16_t app_speaker_free(void *ctx)
     return speaker_room;
 }
 
-static size_t app_mic(void *ctx, uint8_t *payload, size_t cap)
+static size_t app_mic(void *ctx, uint8_t *flags, uint8_t *payload, size_t cap)
 {
     (void)ctx;
+    (void)flags;
     if (mic_frames == 0u) return 0u;
     mic_frames--;
     const glink_mic_audio_t audio = {.sample = mic_frames, .pcm = (const uint8_t *)"pcm.", .pcm_len = 4};
@@ -58,6 +59,11 @@ static uint32_t app_mic_sample(void *ctx)
 {
     (void)ctx;
     return 12345u;
+}
+
+static void read_octets(void *ctx, uint32_t offset, uint8_t *out, size_t n)
+{
+    memcpy(out, (const uint8_t *)ctx + offset, n);
 }
 
 static void app_ended(void *ctx, uint8_t reason)
@@ -190,7 +196,7 @@ static void the_ninth_call_under_way_is_not_run(void)
 
 static void the_most_urgent_goes_first(void)
 {
-    static const uint8_t object[100] = {1};
+    static uint8_t object[100] = {1};
     static const uint8_t event[] = {GLINK_TYPE_LED_EVENT, 0};
     static const uint8_t ping[] = {GLINK_TYPE_PING, 1, 0, 0, 0};
     static const uint8_t want[] = {GLINK_CHAN_LINK,  GLINK_CHAN_MIC,     GLINK_CHAN_MIC, GLINK_CHAN_EVENT,
@@ -198,7 +204,7 @@ static void the_most_urgent_goes_first(void)
                                    GLINK_CHAN_LOG};
     open_session();
     glink_log(&g, "line", 4); /* asked for in the order least urgent first */
-    glink_send_object(&g, 1, object, sizeof object, 0);
+    glink_send_object(&g, 1, read_octets, object, sizeof object, 0);
     (void)glink_report(&g, event, sizeof event);
     hear_call(1);
     (void)glink_report(&g, event, sizeof event); /* replies and events keep their order */
@@ -212,9 +218,9 @@ static void the_most_urgent_goes_first(void)
 
 static void a_stalled_object_asks_for_credit(void)
 {
-    static uint8_t object[20u * GLINK_BULK_CHUNK_BYTES];
+    static uint8_t object[20u * GLINK_MAX_CHUNK_BYTES];
     open_session();
-    glink_send_object(&g, 1, object, sizeof object, 0);
+    glink_send_object(&g, 1, read_octets, object, sizeof object, 0);
     CHECK(listen() == GLINK_WINDOW_BULK_UP);
     glink_tick(&g, now_us += 1000);
     CHECK(listen() == 0u);

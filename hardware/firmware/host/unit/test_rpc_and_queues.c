@@ -107,6 +107,11 @@ static void the_log_counts_what_it_drops(void)
     CHECK(glink_log_pull(&lines, payload, sizeof payload) == 0u);
 }
 
+static void read_octets(void *ctx, uint32_t offset, uint8_t *out, size_t n)
+{
+    memcpy(out, (const uint8_t *)ctx + offset, n);
+}
+
 static void an_object_is_sent_from_any_offset(void)
 {
     static uint8_t object[2500];
@@ -115,11 +120,13 @@ static void an_object_is_sent_from_any_offset(void)
     for (size_t i = 0; i < sizeof object; i++) object[i] = (uint8_t)(i * 31u);
 
     for (uint32_t from = 0; from <= sizeof object; from++) {
+        uint32_t chunk = from % 2u == 0u ? GLINK_MAX_CHUNK_BYTES : GLINK_MIN_CHUNK_BYTES;
         uint32_t at = from;
         bool last = false;
-        glink_bulk_start(&bulk, 4, object, sizeof object, from);
+        glink_bulk_start(&bulk, 4, read_octets, object, sizeof object, from);
         while (!last) {
-            const size_t n = glink_bulk_pull(&bulk, payload, sizeof payload, &last);
+            const size_t n = glink_bulk_pull(&bulk, payload, chunk, &last);
+            chunk = 92u; /* the line's rate may change on the way */
             glink_bulk_data_t data;
             glink_bulk_data_unpack(&data, payload, n);
             CHECK(n > 0u && data.object == 4u && data.offset == at);
@@ -128,7 +135,7 @@ static void an_object_is_sent_from_any_offset(void)
             if (n == 0u) break;
         }
         CHECK(at == sizeof object);
-        CHECK(glink_bulk_pull(&bulk, payload, sizeof payload, &last) == 0u);
+        CHECK(glink_bulk_pull(&bulk, payload, chunk, &last) == 0u);
     }
 }
 

@@ -48,7 +48,7 @@ void frame_capture_reset_count(frame_capture_t *c);
 /* Takes `n` samples that begin at clock->sample; ignored while capture is off. */
 void frame_capture_push(frame_capture_t *c, const int16_t *pcm, size_t n);
 
-/* Writes the oldest frame as a MicAudio. Returns its length, 0 when none may go. */
-size_t frame_capture_pull(frame_capture_t *c, uint8_t *payload, size_t cap);
+/* Writes the oldest frame as a MicAudio, and its flags. Returns its length, 0 when none may go. */
+size_t frame_capture_pull(frame_capture_t *c, uint8_t *flags, uint8_t *payload, size_t cap);
 
 #endif

@@ -54,8 +54,9 @@ typedef struct glink_app {
     /* Returns how many more SpeakerAudio frames could be queued now. */
     uint16_t (*speaker_free)(void *ctx);
 
-    /* Writes the oldest waiting MicAudio. Returns its length, 0 when there is none (or none may go yet). */
-    size_t (*mic)(void *ctx, uint8_t *payload, size_t cap);
+    /* Writes the oldest waiting MicAudio, and the flags of its frame. Returns its length, 0 when there is none (or none
+     * may go yet). */
+    size_t (*mic)(void *ctx, uint8_t *flags, uint8_t *payload, size_t cap);
 
     /* Returns the sample clock. */
     uint32_t (*mic_sample)(void *ctx);
@@ -157,10 +158,11 @@ bool glink_reported(const glink_t *g, uint16_t stamp);
  * Returns GLINK_OK, or GLINK_ERR_STATE when the session has ended or no such call runs. */
 glink_err_t glink_finish(glink_t *g, uint16_t call_id, uint8_t status, const uint8_t *result, size_t n);
 
-/* Sends an object from `offset` on, in place of what was being sent; `data` must stay until glink_unsend(). */
-void glink_send_object(glink_t *g, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset);
+/* Sends an object from `offset` <= `size` on, in place of what was being sent. `read` and `ctx` must stay good until
+ * glink_unsend(). */
+void glink_send_object(glink_t *g, uint16_t object, glink_read_t read, void *ctx, uint32_t size, uint32_t offset);
 
-/* Stops sending; afterwards `data` is no longer read. */
+/* Stops sending; afterwards the object is no longer read. */
 void glink_unsend(glink_t *g);
 
 /* Writes one line for the host's log; never waits, drops the oldest. */

@@ -58,24 +58,29 @@ void glink_log_push(glink_log_t *log, const char *text, size_t n);
 /* Moves the oldest line into `payload` as a LogText. Returns its length, 0 when there is none. */
 size_t glink_log_pull(glink_log_t *log, uint8_t *payload, size_t cap);
 
+/* Writes the octets `offset` to `offset + n` of an object, which are within it, to `out`. The same ones each time. */
+typedef void (*glink_read_t)(void *ctx, uint32_t offset, uint8_t *out, size_t n);
+
 typedef struct glink_bulk {
-    const uint8_t *data; /* the owner keeps it until glink_bulk_stop() */
+    glink_read_t read; /* the owner keeps what it reads until glink_bulk_stop() */
+    void *ctx;
     uint32_t size;
     uint32_t offset; /* of the next octet to send */
     uint16_t object;
     bool active;
 } glink_bulk_t;
 
-#define GLINK_BULK_CHUNK_BYTES 1016u /* octets of data in a frame: 11 ms of wire at 921,600 baud */
-_Static_assert(GLINK_BULK_DATA_BYTES + GLINK_BULK_CHUNK_BYTES <= GLINK_MAX_PAYLOAD_BYTES, "a chunk fits a frame");
+_Static_assert(GLINK_BULK_DATA_BYTES + GLINK_MAX_CHUNK_BYTES <= GLINK_MAX_PAYLOAD_BYTES, "a chunk fits a frame");
 
 /* Begins to send `object` from `offset` <= `size` on, in place of whatever was being sent. */
-void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, const uint8_t *data, uint32_t size, uint32_t offset);
+void glink_bulk_start(glink_bulk_t *bulk, uint16_t object, glink_read_t read, void *ctx, uint32_t size,
+                      uint32_t offset);
 
 void glink_bulk_stop(glink_bulk_t *bulk);
 
-/* Writes the next BulkData to `payload`; `*last` tells that none follows.
+/* Writes the next BulkData, with `chunk` <= GLINK_MAX_CHUNK_BYTES octets of data while there are as many, to `payload`,
+ * which has room for it; `*last` tells that none follows.
  * Returns its length, 0 when there is nothing to send. */
-size_t glink_bulk_pull(glink_bulk_t *bulk, uint8_t *payload, size_t cap, bool *last);
+size_t glink_bulk_pull(glink_bulk_t *bulk, uint8_t *payload, uint32_t chunk, bool *last);
 
 #endif
