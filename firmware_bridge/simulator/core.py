@@ -70,6 +70,7 @@ class SimulatedFrame(SteppedFrame):
             self._jpeg,
             MAX_OBJECT_BYTES,
             self.peripherals.seed & 0xFFFF_FFFF,
+            self.peripherals.boots,
             int(self.peripherals.capabilities),
         )
         self._raise_if_failed()

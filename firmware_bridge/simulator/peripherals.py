@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..messages import Capability, PhotoStatus
+from ..messages import Capability, Led, PhotoStatus
 from .button import ScriptedButton
 from .camera import CameraFailed, ImageCamera
 from .microphone import ScriptedMicrophone
@@ -59,6 +59,8 @@ class Peripherals:
         self.button = ScriptedButton()
         self.battery_percent = battery_percent
         self.seed = seed
+        self.boots = 0
+        """How many frames have been made with these parts: each is another boot of the same frame."""
         self.changes: list[PartChange] = []
         """What the frame switched, in the order in which it did."""
         self._camera_on = False
@@ -79,7 +81,20 @@ class Peripherals:
         """Finish what is being written."""
         self.speaker.close()
 
-    # What a frame calls while it is stepped.
+    # What a frame calls when it is made, and while it is stepped.
+
+    def on_boot(self) -> None:
+        """The frame starts, perhaps again: its sample clock is 0, and nothing is on."""
+        self.boots += 1
+        if self.led and self.led[-1][1] != Led.OFF:
+            self.on_led(0, Led.OFF)
+        if self.microphone.on:
+            self.on_mic_enable(0, 0)
+        if self.speaker.on:
+            self.on_speaker_enable(0, 0)
+        if self._camera_on:
+            self.on_camera_stop(0)
+        self.speaker.restart()
 
     def on_led(self, sample: int, level: int) -> None:
         self.changes.append(PartChange(sample, "led", level))

@@ -3,7 +3,7 @@
 The same C sources as in `core.py`, built as a program: with sanitizers, or for another instruction set and run in an
 emulator. Its peripherals are messages in between:
 
-    start      child: "HAL1"          parent: u32 seed, u32 capabilities
+    start      child: "HAL1"          parent: u32 seed, u32 boot, u32 capabilities
     step       parent: u64 now_us, u8 button, u32 n, n octets for the frame
     meanwhile  child: one letter and its arguments, as often as it needs a peripheral; the parent answers some
     end        child: "D", u64 next_us, u32 m, m octets of the frame
@@ -64,7 +64,8 @@ class PipeFrame(SteppedFrame):
         if self._from.read(len(GREETING)) != GREETING:
             self._end(kill=True)
             raise SimulatorUnavailable(f"{argv[-1]} is no simulated frame, or one of another version")
-        self._write(struct.pack("<II", self.peripherals.seed & 0xFFFF_FFFF, int(self.peripherals.capabilities)))
+        parts = self.peripherals
+        self._write(struct.pack("<III", parts.seed & 0xFFFF_FFFF, parts.boots, int(parts.capabilities)))
 
     def _run(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
         try:

@@ -13,7 +13,8 @@ SAMPLE_BYTES = 2
 class SpeakerRecorder:
     """Everything that came out of the frame, after volume and mute, silence included.
 
-    Sample `n` of the recording is sample `n` of the frame's sample clock.
+    Sample `n` of the recording is sample `n` of the frame's sample clock. A frame that boots again is recorded behind
+    what there is: its sample 0 is `origin`.
 
     Args:
         path: a WAV file to write as the sound comes; nothing is kept in memory then.
@@ -25,6 +26,7 @@ class SpeakerRecorder:
         self.recorded = bytearray()
         self.samples = 0
         """Length of the recording so far."""
+        self.origin = 0
         self._keep = keep and path is None
         self._wav: wave.Wave_write | None = None
         if path is not None:
@@ -38,6 +40,10 @@ class SpeakerRecorder:
         """The frame switches the amplifier."""
         self.on = on
 
+    def restart(self) -> None:
+        """The frame boots: its sample clock begins anew."""
+        self.origin = self.samples
+
     def write(self, pcm: bytes, sample: int) -> None:
         """Keep `pcm`, whose first sample was heard at `sample` on the frame's sample clock."""
         self.fill(sample)
@@ -45,8 +51,8 @@ class SpeakerRecorder:
 
     def fill(self, sample: int) -> None:
         """Lengthen the recording with silence up to `sample`."""
-        while sample > self.samples:
-            self._append(bytes(min(sample - self.samples, SAMPLE_RATE_HZ) * SAMPLE_BYTES))
+        while (missing := self.origin + sample - self.samples) > 0:
+            self._append(bytes(min(missing, SAMPLE_RATE_HZ) * SAMPLE_BYTES))
 
     def close(self) -> None:
         """Finish the file, if there is one."""

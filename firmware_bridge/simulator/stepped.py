@@ -24,6 +24,7 @@ class SteppedFrame(ABC):
 
     def __init__(self, peripherals: Peripherals) -> None:
         self.peripherals = peripherals
+        peripherals.on_boot()
         self._level = False
 
     def step(self, now_us: int, rx: bytes = b"") -> tuple[bytes, int]:

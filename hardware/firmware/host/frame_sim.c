@@ -125,7 +125,7 @@ static uint32_t spread(uint32_t x)
 }
 
 void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t capabilities)
+                    uint32_t boot, uint32_t capabilities)
 {
     const frame_hal_t board = {.ctx = sim,
                                .led = led,
@@ -134,8 +134,8 @@ void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg,
                                .camera_start = camera_start,
                                .camera_stop = camera_stop,
                                .battery_percent = battery_percent};
-    glink_hello_ack_t identity = {.boot_id = spread(seed + 1u),
-                                  .reset_reason = GLINK_RESET_REASON_POWER_ON,
+    glink_hello_ack_t identity = {.boot_id = spread(seed + boot),
+                                  .reset_reason = boot > 1u ? GLINK_RESET_REASON_SOFTWARE : GLINK_RESET_REASON_POWER_ON,
                                   .led_kind = GLINK_LED_KIND_SOFTWARE,
                                   .capabilities = capabilities,
                                   .build_hash = FRAME_SIM_BUILD_HASH,

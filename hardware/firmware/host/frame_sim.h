@@ -32,10 +32,10 @@ typedef struct frame_sim_hal {
 /* Octets that a frame_sim_t needs, aligned for a uint64_t; they must be zero. */
 uint32_t frame_sim_bytes(void);
 
-/* `jpeg` is the camera's buffer. `seed` makes the device id, the boot id and the session numbers; `capabilities` are
- * the bits of HELLO_ACK. */
+/* `jpeg` is the camera's buffer. `seed` makes the device id; with `boot`, which counts the boots from 1, it makes the
+ * boot id and the session numbers. `capabilities` are the bits of HELLO_ACK. */
 void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t capabilities);
+                    uint32_t boot, uint32_t capabilities);
 
 /* Lives until `now_us`, hears `n` octets, speaks up to `cap`. `button` is the button's level since the last step.
  * Returns the octets written to `out`. */

@@ -2,7 +2,8 @@
 /* The simulated frame as a program of its own, in lock-step with its parent over standard input and output: for
  * sanitizers, and for the same sources compiled for another instruction set and run in an emulator.
  *
- * All integers are little-endian. First the child writes "HAL1"; the parent answers u32 seed, u32 capabilities.
+ * All integers are little-endian. First the child writes "HAL1"; the parent answers u32 seed, u32 boot,
+ * u32 capabilities.
  * Then, for each step, the parent writes u64 now_us, u8 button, u32 n, n octets for the frame; the child writes any
  * number of the messages below and then 'D' u64 next_us, u32 m, m octets of the frame. End of input ends the child.
  *
@@ -191,8 +192,9 @@ int program_main(void)
 
     put("HAL1", 4u);
     const uint32_t seed = (uint32_t)get_uint(4u, EXIT_DONE);
+    const uint32_t boot = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
     const uint32_t capabilities = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, seed, capabilities);
+    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, seed, boot, capabilities);
 
     for (;;) {
         const uint64_t now_us = get_uint(8u, EXIT_DONE);

@@ -123,7 +123,7 @@ def test_a_program_that_is_no_frame(code: str) -> None:
 
 
 def test_a_program_that_dies_is_quoted() -> None:
-    frame = PipeFrame(python("out.write(b'HAL1'); out.flush(); inp.read(8); sys.exit('stack overflow in audio task')"))
+    frame = PipeFrame(python("out.write(b'HAL1'); out.flush(); inp.read(12); sys.exit('stack overflow in audio task')"))
     with pytest.raises(DeviceLost, match=r"status 1\nstack overflow in audio task"):
         frame.step(0)
     frame.close()  # once it has been said, closing is quiet
@@ -138,7 +138,7 @@ def test_a_program_that_dies_is_quoted() -> None:
     ],
 )
 def test_a_program_that_breaks_the_stream(answer: str, complaint: str) -> None:
-    frame = PipeFrame(python(f"out.write(b'HAL1'); out.flush(); inp.read(8 + 13); out.write({answer})"))
+    frame = PipeFrame(python(f"out.write(b'HAL1'); out.flush(); inp.read(12 + 13); out.write({answer})"))
     with pytest.raises(DeviceLost, match=complaint):
         frame.step(0)
     frame.close()
@@ -169,3 +169,19 @@ def test_a_sanitizers_report_is_quoted(tmp_path: Path) -> None:
     frame = PipeFrame([str(tmp_path / "overflow")], env=SANITIZER_ENV)
     with pytest.raises(DeviceLost, match=r"status [1-9]\d*\n.*overflow\.c:11"):  # whichever sanitizer sees it first
         frame.step(0)
+
+
+def test_a_frame_that_boots_again_is_the_same_one_with_nothing_on(make_frame: FrameFactory) -> None:
+    parts = Peripherals(microphone=ScriptedMicrophone(b"\1\0" * 16_000))
+    host = RawHost(make_frame(parts))
+    first = host.connect()
+    host.start_capture()
+    host.advance(100 * MS)
+    again = RawHost(make_frame(parts))
+    second = again.connect()
+    assert (first.device_id, first.reset_reason) == (second.device_id, m.ResetReason.POWER_ON)
+    assert second.reset_reason == m.ResetReason.SOFTWARE
+    assert (first.boot_id, first.session) != (second.boot_id, second.session)
+    assert not parts.microphone.on
+    assert parts.led[-1] == (0, m.Led.OFF)
+    assert parts.boots == 2
