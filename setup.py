@@ -6,7 +6,11 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 # Modules of the source tree that make others; outside it they cannot run.
-BUILD_TIME = {("lorgnette.firmware_bridge", "core_build"), ("lorgnette.firmware_bridge", "generate")}
+BUILD_TIME = {
+    ("lorgnette.firmware_bridge", "core_build"),
+    ("lorgnette.firmware_bridge", "generate"),
+    ("lorgnette.hardware.boards", "generate"),
+}
 
 
 class BuildPy(build_py):

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..hardware.boards import boards
 from .errors import DeviceNotFound
 from .transport import list_serial_ports
-
-# The ESP32-S3's built-in USB serial and JTAG port.
-FRAME_USB_IDS = frozenset({(0x303A, 0x1001)})
 
 SIMULATOR_HINT = "without a board use --port sim:// for the simulated frame"
 
@@ -38,11 +36,12 @@ class PortInfo:
 
 def list_ports() -> list[PortInfo]:
     """Every serial port, candidates first, then by name."""
+    frames = {usb_id for board in boards() if not board.usb_shared for usb_id in board.usb_ids}
     ports = []
     for p in list_serial_ports():
         usb = p.vendor_id is not None and p.product_id is not None
         usb_id = f"{p.vendor_id:04X}:{p.product_id:04X}" if usb else ""
-        candidate = (p.vendor_id, p.product_id) in FRAME_USB_IDS
+        candidate = (p.vendor_id, p.product_id) in frames
         ports.append(PortInfo(p.device, p.description, usb_id, p.serial_number, candidate))
     return sorted(ports, key=lambda p: (not p.is_frame_candidate, p.device))
 

@@ -17,7 +17,11 @@ from .support.wheel import ROOT, Environment, build_sdist, build_wheel, copy_tre
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
 FOLDERS = ("cli", "firmware_bridge", "hardware")
-SOURCE_ONLY = {"lorgnette/firmware_bridge/core_build.py", "lorgnette/firmware_bridge/generate.py"}
+SOURCE_ONLY = {
+    "lorgnette/firmware_bridge/core_build.py",
+    "lorgnette/firmware_bridge/generate.py",
+    "lorgnette/hardware/boards/generate.py",
+}
 
 
 @pytest.fixture(scope="module")
