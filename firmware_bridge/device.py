@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from .device_core import DeviceApi, DeviceCore, T, run_quietly
 from .errors import BridgeError, DeviceLost, LocalProtocolError, RequestTimeout, TransportError
 from .link import HELLO_TIMEOUT_S, Link
+from .link_events import Crashed
 from .messages import CloseReason
 from .transport import Transport, open_transport
 
@@ -48,13 +49,16 @@ class Device(DeviceApi):
         reopen: Callable[[], Transport],
         timeout_s: float = HELLO_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
+        keep_crash: Callable[[Crashed], str] | None = None,
     ) -> None:
         """Shake hands over `transport`; `reopen` brings the port back after it was lost.
 
         Raises:
             BridgeError: nothing answered within `timeout_s`, or something that is no frame of this version.
         """
-        super().__init__(DeviceCore(Link(transport.name), lambda: secrets.randbits(32), timeout_s, shielded=True))
+        link = Link(transport.name)
+        core = DeviceCore(link, lambda: secrets.randbits(32), timeout_s, shielded=True, keep_crash=keep_crash)
+        super().__init__(core)
         self._clock = clock
         self._transport: Transport | None = transport
         self._reopen = reopen
@@ -83,6 +87,7 @@ class Device(DeviceApi):
         baud: int = 921_600,
         timeout_s: float = HELLO_TIMEOUT_S,
         peripherals: Peripherals | None = None,
+        keep_crash: Callable[[Crashed], str] | None = None,
     ) -> Self:
         """Open `port` and shake hands.
 
@@ -90,6 +95,8 @@ class Device(DeviceApi):
             port: a serial port, socket://host:port or sim://...
             timeout_s: for the handshake; a wrong port costs no more than this.
             peripherals: the simulated frame's parts, for sim:// only.
+            keep_crash: called on the link's thread with what the frame printed of a crash; stores it and returns
+                where, or "". Errors that the crash caused name the place.
 
         Raises:
             TransportError: the port cannot be opened, or nothing answers.
@@ -100,7 +107,7 @@ class Device(DeviceApi):
         transport = open_transport(port, baud, peripherals)
         _log.info("port %s opened", transport.name)
         find = same_port_again(port)
-        return cls(transport, lambda: open_transport(find(), baud, peripherals), timeout_s)
+        return cls(transport, lambda: open_transport(find(), baud, peripherals), timeout_s, keep_crash=keep_crash)
 
     def close(self, reason: CloseReason = CloseReason.DONE) -> None:
         if self._stop is None:

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Self, TypeVar
 
+from .console import ConsoleLog
+from .crash import CrashWatch
 from .errors import BridgeError, DeviceLost, LocalProtocolError, RemoteProtocolError, RequestRefused
 from .link import Link, WireRecord
 from .link_events import (
     CallFinished,
     Connected,
+    Crashed,
     DeviceInfo,
     Disconnected,
     Event,
@@ -49,12 +52,23 @@ _log = logging.getLogger(__name__)
 class DeviceCore:
     """Owned by one thread at a time. `nonce` returns a fresh random u32 for each handshake.
 
+    `keep_crash` stores what the frame printed of a crash and returns where, or "".
+
     With `shielded` a callback that raises is logged and, when it is a subscriber, dropped: a mistake in one must not
     keep the link from the others. Without, its exception reaches whoever drives the core.
     """
 
-    def __init__(self, link: Link, nonce: Callable[[], int], hello_timeout_s: float, *, shielded: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        nonce: Callable[[], int],
+        hello_timeout_s: float,
+        *,
+        shielded: bool = False,
+        keep_crash: Callable[[Crashed], str] | None = None,
+    ) -> None:
         self.link = link
+        self.crashes = CrashWatch(keep_crash)
         self.info: DeviceInfo | None = None
         self.connected = False
         self.first_error: BridgeError | None = None  # why the very first handshake failed
@@ -146,9 +160,10 @@ class DeviceCore:
     # ------------------------------------------------------------------------------------ events
     def deliver(self) -> None:
         """Hand every waiting event to whom it concerns."""
-        while (event := self.link.next_event()) is not None:
-            if self._handle(event):
-                self._publish(event)
+        while (came := self.link.next_event()) is not None:
+            for event in self.crashes.pass_on(came, self._now_s):
+                if self._handle(event):
+                    self._publish(event)
 
     def unsubscribe(self, callback: Callable[[Event], None]) -> None:
         """Idempotent."""
@@ -230,6 +245,11 @@ class DeviceApi(ABC):
         return self._core.connected
 
     @property
+    def console(self) -> ConsoleLog:
+        """The newest 64 KiB of what the frame printed: boot log, its own log, panics."""
+        return self._core.crashes.console
+
+    @property
     def wire_log(self) -> WireLog | None:
         """Called with (direction "rx" | "tx", host_time_s, channel, size_bytes, summary) of every frame."""
         return self._wire_log
@@ -253,7 +273,7 @@ class DeviceApi(ABC):
     _wire_log: WireLog | None = None
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with Connected, Disconnected, AudioReceived, FrameReported and ConsoleText from now on.
+        """Call `callback` with every event from now on that is no answer to somebody's request.
 
         `close` is no Disconnected: whoever asked for it knows. Returns a function that ends the subscription.
         """

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .codec import message_of, payload_of, summary_of
-from .console import looks_like_text, one_line, printable_text
+from .console import one_line, text_in
 from .credit import SampleClock
 from .errors import BridgeError, DeviceLost, DeviceNotFound, LocalProtocolError, RemoteProtocolError, VersionMismatch
 from .frame import DELIMITER, Frame, FrameReader
@@ -119,7 +119,8 @@ class Link:
         """The transport is gone. Ends the session; `start` begins anew over another transport."""
         was_on = self.state not in (State.IDLE, State.CLOSED)
         self._enter(Input.PORT_LOST)
-        self._reader.take_held()
+        if self._reader.held_bytes:  # the last words of a frame that took its port along
+            self._no_frame(self._reader.take_held())
         if was_on:
             self._disconnect(error)
 
@@ -220,8 +221,8 @@ class Link:
         self.stats.rx_bad_frames += 1
         if self.state is State.GREETING:
             self._evidence += raw[: MAX_EVIDENCE_BYTES - len(self._evidence)]
-        if looks_like_text(raw):
-            self._events.append(ConsoleText(printable_text(raw)))
+        if text := text_in(raw):
+            self._events.append(ConsoleText(text))
 
     # --------------------------------------------------------------------------------------- time
     def tick(self, now_s: float) -> None:
@@ -230,8 +231,9 @@ class Link:
         if self._reader.held_bytes and now_s >= self._last_rx_s + STALE_S:
             self._no_frame(self._reader.take_held())
         if self.state in (State.GREETING, State.CONFIRMING) and now_s >= self._give_up_s:
+            error = self._no_answer()
             self._accepts(Input.TIMED_OUT)
-            self._disconnect(self._no_answer())
+            self._disconnect(error)
         elif self.state is State.CONFIRMING and now_s >= self._repeat_s:
             if self._confirms < CONFIRM_TRIES:
                 self._confirm()
@@ -318,10 +320,11 @@ class Link:
         self._events.append(Disconnected(error))
 
     def _no_answer(self) -> BridgeError:
-        if self._evidence or self._reader.held_bytes:
-            came = bytes(self._evidence) + self._reader.take_held()[:MAX_EVIDENCE_BYTES]
-            shown = one_line(came)
-            sample = f' ("{shown}")' if shown else f" ({len(came)} bytes that are no text)"
+        if self._reader.held_bytes:
+            self._no_frame(self._reader.take_held())
+        if self._evidence:
+            shown = one_line(bytes(self._evidence))
+            sample = f' ("{shown}")' if shown else f" ({len(self._evidence)} bytes that are no text)"
             return RemoteProtocolError(
                 f"Something answers on {self._port_name}, but it is no lorgnette frame{sample}.",
                 "Choose another port (lorgnette devices), check --baud, or put the firmware on it (hardware/README.md)",

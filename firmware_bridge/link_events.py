@@ -156,6 +156,19 @@ class ConsoleText:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The frame's firmware gave up, as its console or the reset reason of its next boot says.
+
+    Attributes:
+        reason: such as "Guru Meditation Error: Core  0 panic'ed (LoadProhibited)". Printable ASCII, short.
+        text: what the frame printed of it, and the lines before. Empty when nothing of it arrived.
+    """
+
+    reason: str
+    text: str
+
+
 Event = (
     Connected
     | Disconnected
@@ -165,6 +178,7 @@ Event = (
     | ObjectReceived
     | ObjectFailed
     | ConsoleText
+    | Crashed
 )
 
 

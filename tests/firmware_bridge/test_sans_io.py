@@ -9,7 +9,7 @@ import pytest
 
 BRIDGE = Path(__file__).parents[2] / "firmware_bridge"
 SANS_IO = (
-    *("bulk", "codec", "console", "credit", "device_core", "frame", "link", "link_events", "link_states"),
+    *("bulk", "codec", "console", "crash", "credit", "device_core", "frame", "link", "link_events", "link_states"),
     *("messages", "photo", "rpc", "session", "speaker"),
 )
 FORBIDDEN = {
