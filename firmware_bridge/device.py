@@ -7,6 +7,7 @@ frame is used for.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import secrets
 import threading
@@ -49,14 +50,17 @@ class Device(DeviceApi):
         reopen: Callable[[], Transport],
         timeout_s: float = HELLO_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
+        make_link: Callable[..., Link] = Link,
         keep_crash: Callable[[Crashed], str] | None = None,
     ) -> None:
         """Shake hands over `transport`; `reopen` brings the port back after it was lost.
 
+        `make_link` takes Link's arguments: `capture.recorder` has one whose Links are recorded.
+
         Raises:
             BridgeError: nothing answered within `timeout_s`, or something that is no frame of this version.
         """
-        link = Link(transport.name)
+        link = make_link(transport.name)
         core = DeviceCore(link, lambda: secrets.randbits(32), timeout_s, shielded=True, keep_crash=keep_crash)
         super().__init__(core)
         self._clock = clock
@@ -87,6 +91,7 @@ class Device(DeviceApi):
         baud: int = 921_600,
         timeout_s: float = HELLO_TIMEOUT_S,
         peripherals: Peripherals | None = None,
+        make_link: Callable[..., Link] = Link,
         keep_crash: Callable[[Crashed], str] | None = None,
     ) -> Self:
         """Open `port` and shake hands.
@@ -95,6 +100,7 @@ class Device(DeviceApi):
             port: a serial port, socket://host:port or sim://...
             timeout_s: for the handshake; a wrong port costs no more than this.
             peripherals: the simulated frame's parts, for sim:// only.
+            make_link: as for `Device`.
             keep_crash: called on the link's thread with what the frame printed of a crash; stores it and returns
                 where, or "". Errors that the crash caused name the place.
 
@@ -107,7 +113,8 @@ class Device(DeviceApi):
         transport = open_transport(port, baud, peripherals)
         _log.info("port %s opened", transport.name)
         find = same_port_again(port)
-        return cls(transport, lambda: open_transport(find(), baud, peripherals), timeout_s, keep_crash=keep_crash)
+        reopen = functools.partial(open_transport, baud=baud, peripherals=peripherals)
+        return cls(transport, lambda: reopen(find()), timeout_s, keep_crash=keep_crash, make_link=make_link)
 
     def close(self, reason: CloseReason = CloseReason.DONE) -> None:
         if self._stop is None:

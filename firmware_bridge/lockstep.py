@@ -43,10 +43,11 @@ class LockstepDevice(DeviceApi):
         *,
         seed: int = 0,
         timeout_s: float = HELLO_TIMEOUT_S,
+        make_link: Callable[..., Link] = Link,
     ) -> None:
-        """Shake hands at virtual time 0. `seed` decides the nonces."""
+        """Shake hands at virtual time 0. `seed` decides the nonces, `make_link` takes Link's arguments."""
         nonces = random.Random(seed)
-        super().__init__(DeviceCore(Link("sim://"), lambda: nonces.getrandbits(32), timeout_s))
+        super().__init__(DeviceCore(make_link("sim://"), lambda: nonces.getrandbits(32), timeout_s))
         self.frame = frame
         self.peripherals = peripherals
         self.now_s = 0.0
