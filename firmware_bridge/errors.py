@@ -69,3 +69,7 @@ class OutcomeUnknown(BridgeError):
 
 class RequestTimeout(BridgeError):
     """The frame is alive but did not answer this request in time."""
+
+
+class CaptureError(BridgeError):
+    """A file that is no capture, or a capture that cannot be understood."""

@@ -1,0 +1,120 @@
+"""CaptureReader: the records of a capture, in order, from a file that may be cut, damaged or hostile.
+
+Knows the file's two interfaces; must not know what a note says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ..errors import CaptureError
+from .pcapng import APPLICATION, COMMENT, MAX_NS, OUTBOUND, Broken, Cut, Packet, Section, read_blocks
+from .writer import FORMAT_VERSION, LINE_TYPE, NOTE_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Octets:
+    """What one read brought (`inbound`: from the frame) or one write took. `at_s` is on the host's monotonic clock."""
+
+    at_s: float
+    inbound: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One JSON object beside the octets; its "kind" says what it is. `at_s` is on the host's monotonic clock."""
+
+    at_s: float
+    value: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.value.get("kind", ""))
+
+
+Record = Octets | Note
+
+
+class CaptureReader:
+    """Iterate over it once for the records. It never raises for what is in the file behind a valid beginning.
+
+    Attributes:
+        application: what wrote the file.
+        facts: what the file says of itself.
+        offset_ns: wall clock less the host's monotonic clock.
+        ended: its last note says that it is whole.
+        cut: it ends within a block: what wrote it was ended. What stands before is whole.
+        damage: the first thing that is wrong in it otherwise, "" for nothing.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Reads the beginning. Raises CaptureError when this is no capture of ours."""
+        self.application = ""
+        self.facts: dict[str, Any] = {}
+        self.offset_ns = 0
+        self.ended = self.cut = False
+        self.damage = ""
+        self._file = file
+        self._blocks = read_blocks(file)
+        try:
+            self._begin(next(self._blocks, None))
+        except (Cut, Broken) as error:
+            raise CaptureError("This capture has no whole beginning.") from error
+
+    def __iter__(self) -> Iterator[Record]:
+        try:
+            for block in self._blocks:
+                if isinstance(block, Section):
+                    self._begin(block)
+                elif (record := self._record(block)) is not None:
+                    self.ended = isinstance(record, Note) and record.kind == "end"
+                    yield record
+        except Cut:
+            self.cut = True
+        except (Broken, CaptureError) as error:
+            self._damaged(str(error))
+
+    def _begin(self, block: Section | Packet | None) -> None:
+        if not isinstance(block, Section):
+            raise CaptureError("This is no pcapng file.")
+        for code, value in block.options:
+            if code == APPLICATION:
+                self.application = value.decode("utf-8", "replace")
+            elif code == COMMENT and isinstance(facts := _json(value), dict) and "lorgnette_capture" in facts:
+                self.facts = facts
+        version, offset_ns = self.facts.get("lorgnette_capture"), self.facts.get("offset_ns")
+        if version is None:
+            raise CaptureError("This pcapng file was not written by lorgnette.")
+        if version != FORMAT_VERSION or not isinstance(offset_ns, int) or abs(offset_ns) > MAX_NS:
+            raise CaptureError(f"This capture has format {str(version)[:20]}, this program reads {FORMAT_VERSION}.")
+        self.offset_ns = offset_ns
+
+    def _record(self, packet: Packet) -> Record | None:
+        at_s = (packet.time_ns - self.offset_ns) / 1e9
+        if not packet.sound:
+            self._damaged("octets that are not those that were written")
+        if packet.link_type == LINE_TYPE:
+            return Octets(at_s, packet.direction != OUTBOUND, packet.data)
+        if packet.link_type != NOTE_TYPE:
+            return None
+        value = _json(packet.data)
+        if isinstance(value, dict):
+            return Note(at_s, value)
+        self._damaged("a note that is no JSON object")
+        return None
+
+    def _damaged(self, what: str) -> None:
+        if not self.damage:
+            self.damage = f"{what}, before byte {self._file.tell()}"
+
+
+def _json(text: bytes) -> Any:
+    """None for whatever is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
