@@ -46,15 +46,18 @@ ffibuilder.cdef(
         void hal_camera_stop(void *ctx, uint32_t sample);
         int32_t hal_battery_percent(void *ctx);
     }
-    // The codec alone, so that one table of vectors tests it in both languages.
+    // The codecs alone, so that one table of vectors tests each in both languages.
     uint32_t glink_crc32(uint32_t crc, const uint8_t *data, size_t n);
     int32_t glink_cobs_encode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
     int32_t glink_cobs_decode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
+    typedef struct glink_adpcm { int16_t predictor; uint8_t index; } glink_adpcm_t;
+    size_t glink_adpcm_encode(glink_adpcm_t *state, const int16_t *pcm, size_t n, uint8_t *block);
+    int32_t glink_adpcm_decode(const uint8_t *block, size_t n, int16_t *pcm);
     """
 )
 ffibuilder.set_source(
     "lorgnette.firmware_bridge._core",
-    '#include "frame_sim.h"\n#include "glink_cobs.h"\n#include "glink_crc32.h"',
+    '#include "frame_sim.h"\n#include "glink_adpcm.h"\n#include "glink_cobs.h"\n#include "glink_crc32.h"',
     sources=[path.as_posix() for path in SOURCES],
     include_dirs=[path.as_posix() for path in INCLUDES],
     depends=[*(path.as_posix() for path in HEADERS), "firmware_bridge/core_build.py"],

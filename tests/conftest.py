@@ -6,11 +6,12 @@ One contract, five frames: every test that takes `host` or `make_frame` runs on 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lorgnette.firmware_bridge.simulator import Peripherals, SteppedFrame
+from lorgnette.firmware_bridge.simulator import Peripherals, SteppedFrame, core
 
 from .support.frame_builds import BUILDS, FrameFactory, frame_factory
 from .support.raw_host import RawHost
@@ -51,3 +52,13 @@ def peripherals() -> Peripherals:
 def host(make_frame: FrameFactory, peripherals: Peripherals) -> RawHost:
     """A raw host on a frame with `peripherals`, not yet connected."""
     return RawHost(make_frame(peripherals))
+
+
+@pytest.fixture(scope="session")
+def native() -> Any:
+    """The compiled core's (lib, ffi)."""
+    if core.CORE_MISSING:
+        pytest.skip("the C core is not built (python setup.py build_ext --inplace)")
+    from lorgnette.firmware_bridge import _core
+
+    return _core.lib, _core.ffi

@@ -97,7 +97,7 @@ def test_starting_twice_and_stopping_twice_changes_nothing(host: RawHost) -> Non
 
 def test_an_unknown_codec_leaves_everything_off(host: RawHost) -> None:
     host.connect()
-    assert host.call(m.Method.CAPTURE_START, m.CaptureStartArgs(1)).status == m.RpcStatus.BAD_ARGUMENT
+    assert host.call(m.Method.CAPTURE_START, m.CaptureStartArgs(2)).status == m.RpcStatus.BAD_ARGUMENT
     assert host.frame.peripherals.changes == [PartChange(0, "led", m.Led.OFF)]
 
 

@@ -9,22 +9,10 @@ import pytest
 from cobs import cobs  # type: ignore[import-untyped]
 from tests.support.frame_builds import load_vectors
 
-from lorgnette.firmware_bridge.simulator import core
-
 COBS = load_vectors("cobs.json")["vectors"]
 CRC = load_vectors("crc32.json")["vectors"]
 CANARY = 0xC5
 GLINK_ERR_SPACE = -1
-
-
-@pytest.fixture
-def native() -> Any:
-    """The compiled core's (lib, ffi)."""
-    if core.CORE_MISSING:
-        pytest.skip("the C core is not built (python setup.py build_ext --inplace)")
-    from lorgnette.firmware_bridge import _core
-
-    return _core.lib, _core.ffi
 
 
 @pytest.mark.parametrize("vector", COBS, ids=[v["name"] for v in COBS])

@@ -166,4 +166,11 @@ def write_vectors(folder: Path) -> None:
         header = ", ".join(f"{frame[key]}u" for key in ("channel", "flags", "seq", "session"))
         valid = "false" if v["frame"] is None else "true"
         lines.append(f"SEGMENT_VECTOR({_octets(v['segment'])}, {valid}, {header}, {_octets(frame['payload'])})")
+    adpcm = load_vectors("adpcm.json")
+    for v in adpcm["vectors"]:
+        octets = ", ".join(_octets(v[key]) for key in ("pcm", "block", "decoded"))
+        states = ", ".join(str(v[key]) for key in ("predictor", "index", "predictor_after", "index_after"))
+        lines.append(f"ADPCM_VECTOR({octets}, {states})")
+    for v in adpcm["refused"]:
+        lines.append(f"ADPCM_REFUSED({_octets(v['block'])})")
     (folder / "vectors.inc").write_text("\n".join(lines) + "\n", encoding="ascii")

@@ -35,11 +35,13 @@ void frame_capture_init(frame_capture_t *c, const frame_hal_t *hal, const frame_
     c->led = led;
 }
 
-void frame_capture_start(frame_capture_t *c)
+void frame_capture_start(frame_capture_t *c, uint8_t codec)
 {
+    c->codec = codec;
     if (c->on) return;
     c->count = 0u;
     c->filled = 0u;
+    c->adpcm = (glink_adpcm_t){0};
     frame_led_mic(c->led, true);
     c->on = true;
     c->hal->mic_enable(c->hal->ctx, 1u);
@@ -89,21 +91,29 @@ void frame_capture_push(frame_capture_t *c, const int16_t *pcm, size_t n)
     }
 }
 
+static void pack_pcm(const int16_t *samples, uint8_t *pcm)
+{
+    for (size_t i = 0; i < GLINK_FRAME_SAMPLES; i++) {
+        const uint16_t value = (uint16_t)samples[i];
+        pcm[2u * i] = (uint8_t)value;
+        pcm[2u * i + 1u] = (uint8_t)(value >> 8);
+    }
+}
+
 size_t frame_capture_pull(frame_capture_t *c, uint8_t *flags, uint8_t *payload, size_t cap)
 {
     if (!c->announced) c->announced = glink_reported(c->link, c->announcement);
     if (c->count == 0u || !c->announced) return 0u;
 
     const frame_capture_slot_t *slot = slot_at(c, 0u);
-    uint8_t pcm[2u * GLINK_FRAME_SAMPLES];
-    for (size_t i = 0; i < GLINK_FRAME_SAMPLES; i++) {
-        const uint16_t value = (uint16_t)slot->pcm[i];
-        pcm[2u * i] = (uint8_t)value;
-        pcm[2u * i + 1u] = (uint8_t)(value >> 8);
-    }
+    const bool adpcm = c->codec == GLINK_CODEC_IMA_ADPCM;
+    uint8_t pcm[2u * GLINK_FRAME_SAMPLES]; /* as octets of the wire, whichever codec */
+    size_t n = sizeof pcm;
+    if (adpcm) n = glink_adpcm_encode(&c->adpcm, slot->pcm, GLINK_FRAME_SAMPLES, pcm);
+    else pack_pcm(slot->pcm, pcm);
     const glink_mic_audio_t audio = {
-        .sample = slot->sample, .dropped_frames = (uint16_t)c->dropped, .pcm = pcm, .pcm_len = sizeof pcm};
-    *flags = 0u;
+        .sample = slot->sample, .dropped_frames = (uint16_t)c->dropped, .pcm = pcm, .pcm_len = n};
+    *flags = adpcm ? GLINK_FLAG_ADPCM : 0u;
     drop_oldest(c);
     return glink_mic_audio_pack(&audio, payload, cap);
 }

@@ -50,9 +50,9 @@ static uint8_t capture_start(frame_app_t *app, const glink_call_t *call, uint8_t
     if (!has(app, GLINK_CAP_MICROPHONE)) return GLINK_RPC_STATUS_UNSUPPORTED;
     glink_capture_start_args_t args;
     glink_capture_start_args_unpack(&args, call->args, call->args_len);
-    if (args.codec != 0u) return GLINK_RPC_STATUS_BAD_ARGUMENT;
+    if (args.codec > GLINK_CODEC_IMA_ADPCM) return GLINK_RPC_STATUS_BAD_ARGUMENT;
 
-    frame_capture_start(&app->capture);
+    frame_capture_start(&app->capture, args.codec);
     const glink_capture_start_result_t started = {.mic_sample = (uint32_t)app->clock.sample};
     *n = glink_capture_start_result_pack(&started, result, RESULT_CAP);
     return GLINK_RPC_STATUS_OK;
@@ -208,6 +208,7 @@ void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_
     memset(app, 0, sizeof *app);
     app->hal = *hal;
     glink_init(&app->link, identity, &upcalls, first_session);
+    app->link.identity.capabilities |= GLINK_CAP_ADPCM; /* of this code, on any board */
     frame_led_init(&app->led, &app->hal, &app->clock, &app->link);
     frame_capture_init(&app->capture, &app->hal, &app->clock, &app->link, &app->led);
     frame_speaker_init(&app->speaker, &app->hal, &app->clock, &app->link, FRAME_APP_VOLUME_PERCENT);

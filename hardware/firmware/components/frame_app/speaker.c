@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "glink_adpcm.h"
+
 #define STARVE_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
 #define UNITY_Q15 32768
 
@@ -199,23 +201,31 @@ void frame_speaker_init(frame_speaker_t *s, const frame_hal_t *hal, const frame_
     s->percent = percent;
 }
 
+/* Returns the samples that became of the octets, negative when they are malformed. */
+static int32_t unpack_samples(int16_t pcm[GLINK_FRAME_SAMPLES], uint8_t flags, const glink_speaker_audio_t *audio)
+{
+    if ((flags & GLINK_FLAG_ADPCM) != 0u) return glink_adpcm_decode(audio->pcm, audio->pcm_len, pcm);
+    const size_t n = audio->pcm_len / 2u;
+    if (audio->pcm_len % 2u != 0u || n > GLINK_FRAME_SAMPLES) return GLINK_ERR_FORMAT;
+    for (size_t i = 0; i < n; i++) pcm[i] = (int16_t)(audio->pcm[2u * i] | (uint16_t)(audio->pcm[2u * i + 1u] << 8));
+    return (int32_t)n;
+}
+
 bool frame_speaker_push(frame_speaker_t *s, uint8_t flags, const glink_speaker_audio_t *audio)
 {
-    const size_t n = audio->pcm_len / 2u;
-    if (audio->pcm_len % 2u != 0u || n > GLINK_FRAME_SAMPLES || s->count == FRAME_SPEAKER_SLOTS) return false;
+    if (s->count == FRAME_SPEAKER_SLOTS) return false;
     if (s->has_done && !glink_seq_after(audio->stream, s->done)) return false;
     const uint16_t newest = s->count > 0u ? slot_at(s, s->count - 1u)->stream : s->stream;
     if (s->active && glink_seq_after(newest, audio->stream)) return false;
 
     frame_speaker_slot_t *slot = slot_at(s, s->count);
+    const int32_t n = unpack_samples(slot->pcm, flags, audio);
+    if (n < 0) return false;
     slot->sample = audio->sample;
     slot->stream = audio->stream;
     slot->n = (uint16_t)n;
     slot->at = 0u;
     slot->last = (flags & GLINK_FLAG_LAST) != 0u;
-    for (size_t i = 0; i < n; i++) {
-        slot->pcm[i] = (int16_t)(audio->pcm[2u * i] | (uint16_t)(audio->pcm[2u * i + 1u] << 8));
-    }
     s->count++;
 
     if (!s->active) begin_next(s);

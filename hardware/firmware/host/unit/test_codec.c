@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* COBS, CRC-32 and frames: the vectors of tests/vectors, every buffer length, every damaged bit. */
+/* COBS, CRC-32, frames and ADPCM: the vectors of tests/vectors, every buffer length, every damaged bit. */
 #include <string.h>
 
 #include "check.h"
+#include "glink_adpcm.h"
 #include "glink_cobs.h"
 #include "glink_crc32.h"
 #include "glink_err.h"
@@ -86,6 +87,41 @@ static void segment_vector(const uint8_t *segment, size_t n, bool valid, glink_h
     CHECK(header.seq == want.seq && header.session == want.session);
 }
 
+static int16_t sample_at(const uint8_t *pcm, size_t i)
+{
+    return (int16_t)(pcm[2u * i] | (uint16_t)(pcm[2u * i + 1u] << 8));
+}
+
+/* Encoded as in the table; the block, and each piece of it from its start on, decoded as in the table. */
+static void adpcm_vector(const uint8_t *pcm, size_t pcm_n, const uint8_t *block, size_t block_n, const uint8_t *decoded,
+                         size_t decoded_n, glink_adpcm_t before, glink_adpcm_t after)
+{
+    static int16_t samples[GLINK_FRAME_SAMPLES + 1u];
+    const size_t n = pcm_n / 2u;
+    CHECK(n <= GLINK_FRAME_SAMPLES && decoded_n == 4u * (block_n - GLINK_ADPCM_HEAD_BYTES));
+    if (n > GLINK_FRAME_SAMPLES) return;
+    paint();
+    for (size_t i = 0; i < n; i++) samples[i] = sample_at(pcm, i);
+    CHECK(glink_adpcm_encode(&before, samples, n, area) == block_n);
+    CHECK(memcmp(area, block, block_n) == 0 && untouched_from(block_n));
+    CHECK(before.predictor == after.predictor && before.index == after.index);
+
+    for (size_t cut = GLINK_ADPCM_HEAD_BYTES; cut <= block_n; cut++) {
+        const size_t want = 2u * (cut - GLINK_ADPCM_HEAD_BYTES);
+        for (size_t i = 0; i <= GLINK_FRAME_SAMPLES; i++) samples[i] = 1111;
+        CHECK(glink_adpcm_decode(block, cut, samples) == (int32_t)want);
+        size_t same = 0;
+        while (same < want && samples[same] == sample_at(decoded, same)) same++;
+        CHECK(same == want && samples[want] == 1111);
+    }
+}
+
+static void adpcm_refused(const uint8_t *block, size_t n)
+{
+    static int16_t samples[GLINK_FRAME_SAMPLES];
+    CHECK(glink_adpcm_decode(block, n, samples) == GLINK_ERR_FORMAT);
+}
+
 static void vectors(void)
 {
 #define OCTETS(text) (const uint8_t *)(text)
@@ -93,6 +129,10 @@ static void vectors(void)
 #define CRC_VECTOR(data, n, crc) crc_vector(OCTETS(data), n, crc);
 #define SEGMENT_VECTOR(segment, n, valid, chan, flags, seq, session, payload, m) \
     segment_vector(OCTETS(segment), n, valid, (glink_header_t){chan, flags, seq, session}, OCTETS(payload), m);
+#define ADPCM_VECTOR(pcm, n, block, m, decoded, k, predictor, index, predictor_after, index_after) \
+    adpcm_vector(OCTETS(pcm), n, OCTETS(block), m, OCTETS(decoded), k, (glink_adpcm_t){predictor, index}, \
+                 (glink_adpcm_t){predictor_after, index_after});
+#define ADPCM_REFUSED(block, n) adpcm_refused(OCTETS(block), n);
 #include "vectors.inc" /* written from tests/vectors/ (json) before the build */
 }
 

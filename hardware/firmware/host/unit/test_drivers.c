@@ -273,6 +273,29 @@ static void a_stalled_link_keeps_the_newest(void)
     CHECK(frames_are_whole(&end) == FRAME_CAPTURE_SLOTS && end == 30u * GLINK_FRAME_SAMPLES);
 }
 
+static void what_is_dropped_leaves_no_trace_in_the_encoder(void)
+{
+    glink_adpcm_t state = {0};
+    uint8_t block[GLINK_ADPCM_BLOCK_BYTES];
+    boot();
+    CHECK(ask(GLINK_METHOD_CAPTURE_START) == GLINK_RPC_STATUS_OK);
+    frame_capture_start(&app.capture, GLINK_CODEC_IMA_ADPCM);
+    for (unsigned i = 0; i < 30u; i++) push(GLINK_FRAME_SAMPLES);
+    fetch();
+    unsigned frames = 0;
+    size_t n = 0;
+    const uint8_t *payload;
+    while ((payload = next_on(GLINK_CHAN_MIC, &n)) != NULL) {
+        glink_mic_audio_t audio;
+        glink_mic_audio_unpack(&audio, payload, n);
+        for (size_t i = 0; i < GLINK_FRAME_SAMPLES; i++) pcm[i] = (int16_t)(audio.sample + i);
+        CHECK(audio.pcm_len == glink_adpcm_encode(&state, pcm, GLINK_FRAME_SAMPLES, block));
+        CHECK(audio.pcm_len == sizeof block && memcmp(audio.pcm, block, sizeof block) == 0);
+        frames++;
+    }
+    CHECK(frames == FRAME_CAPTURE_SLOTS && app.capture.dropped == 30u - FRAME_CAPTURE_SLOTS);
+}
+
 static void the_speaker_is_pulled_in_any_size(void)
 {
     static const size_t sizes[] = {1, 7, 64, 240, 320, 321, 1000};
@@ -326,6 +349,7 @@ void test_drivers(void)
     blocks_of_any_size_make_whole_frames();
     a_frame_never_hides_lost_samples();
     a_stalled_link_keeps_the_newest();
+    what_is_dropped_leaves_no_trace_in_the_encoder();
     the_speaker_is_pulled_in_any_size();
     a_gauge_that_lies_is_none();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The microphone's way to the wire: blocks from the driver, cut into AudioFrames, a short ring in front of the link.
+ * They wait as samples and are encoded when they leave, so that what is dropped leaves no trace in the encoder.
  * The ring never waits for the host: its oldest frame goes, and the next one on the wire carries the count.
  * Threads: same task as the frame_app_t it belongs to. */
 #ifndef FRAME_CAPTURE_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "frame_led.h"
+#include "glink_adpcm.h"
 
 #define FRAME_CAPTURE_SLOTS 8u /* 160 ms: more would only be stale */
 
@@ -24,6 +26,8 @@ typedef struct frame_capture {
     glink_t *link;
     frame_led_t *led;
     bool on;
+    uint8_t codec; /* GLINK_CODEC_* of the next frame that leaves */
+    glink_adpcm_t adpcm;
     bool announced;       /* the host has been told that the microphone is on */
     uint16_t announcement; /* stamp of that event */
     uint16_t filled;      /* samples in the slot behind the ring's newest frame */
@@ -36,8 +40,9 @@ typedef struct frame_capture {
 void frame_capture_init(frame_capture_t *c, const frame_hal_t *hal, const frame_clock_t *clock, glink_t *link,
                         frame_led_t *led);
 
-/* LED, microphone, then the host hears that it is on; no AudioFrame goes out before that. On already: no change. */
-void frame_capture_start(frame_capture_t *c);
+/* LED, microphone, then the host hears that it is on; no AudioFrame goes out before that. On already: only the codec
+ * changes, a GLINK_CODEC_*, with the next AudioFrame that leaves. */
+void frame_capture_start(frame_capture_t *c, uint8_t codec);
 
 /* Microphone, LED, then the host hears the reason, a GLINK_CAPTURE_STOP_*. What was not sent yet is thrown away. */
 void frame_capture_stop(frame_capture_t *c, uint8_t reason);
