@@ -70,7 +70,7 @@ class AdpcmState(NamedTuple):
 
     predictor: int = 0
     """The last sample as it was decoded."""
-    index: int = 0
+    step_index: int = 0
     """Into the table of steps, 0 .. 88."""
 
 
@@ -109,7 +109,7 @@ def encode(pcm: bytes, state: AdpcmState) -> tuple[bytes, AdpcmState]:
             predictor = -32768
         index = _NEXT[index][nibble]
         nibbles.append(nibble)
-    head = (state.predictor & 0xFFFF).to_bytes(2, "little") + bytes((state.index, 0))
+    head = (state.predictor & 0xFFFF).to_bytes(2, "little") + bytes((state.step_index, 0))
     pairs = zip(nibbles[::2], nibbles[1::2], strict=True)
     return head + bytes(low | high << 4 for low, high in pairs), AdpcmState(predictor, index)
 

@@ -29,7 +29,7 @@ states = st.builds(AdpcmState, st.integers(-32768, 32767), st.integers(0, LAST_I
 blocks = st.one_of(
     st.binary(max_size=200),
     st.builds(
-        lambda state, body: state.predictor.to_bytes(2, "little", signed=True) + bytes((state.index, 0)) + body,
+        lambda state, body: state.predictor.to_bytes(2, "little", signed=True) + bytes((state.step_index, 0)) + body,
         states,
         st.binary(max_size=160),
     ),
@@ -164,6 +164,6 @@ def test_decoding_starts_at_any_block() -> None:
     for at in range(0, len(said), FRAME_SAMPLES):
         block, after = encode(s16(said[at : at + FRAME_SAMPLES]), state)
         assert len(block) == ADPCM_BLOCK_BYTES
-        assert block[:4] == state.predictor.to_bytes(2, "little", signed=True) + bytes((state.index, 0))
+        assert block[:4] == state.predictor.to_bytes(2, "little", signed=True) + bytes((state.step_index, 0))
         assert numbers(decode(block))[-1] == after.predictor
         state = after
