@@ -7,12 +7,14 @@ that wants a bad one wraps the frame.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .device_core import DeviceApi, DeviceCore, T, run_quietly
 from .errors import DeviceLost, LocalProtocolError
+from .faulty_frame import Unplugged
 from .link import HELLO_TIMEOUT_S, Link
 from .messages import CloseReason
 from .sim_transport import Steppable
@@ -52,6 +54,7 @@ class LockstepDevice(DeviceApi):
         self.peripherals = peripherals
         self.now_s = 0.0
         self._next_us = 0
+        self._reopen_s: float | None = None  # when the port is tried again; None while it is open
         self._busy = False
         self._closed = False
         self._asked = False
@@ -88,7 +91,7 @@ class LockstepDevice(DeviceApi):
             return self.now_s
         due_s = self._core.next_deadline()
         frame_s = self._next_us / 1e6
-        return frame_s if due_s is None else min(due_s, frame_s)
+        return min(t for t in (due_s, frame_s, self._reopen_s) if t is not None)
 
     def close(self, reason: CloseReason = CloseReason.DONE) -> None:
         if self._closed:
@@ -96,7 +99,8 @@ class LockstepDevice(DeviceApi):
         self._closed = True
         try:
             self._core.link.close(reason)
-            self.frame.step(self._now_us(), self._core.link.data_to_send())
+            with contextlib.suppress(Unplugged):
+                self.frame.step(self._now_us(), self._core.link.data_to_send())
             self._core.end()
         finally:
             self.frame.close()
@@ -137,8 +141,21 @@ class LockstepDevice(DeviceApi):
             core.tick(self.now_s)
             core.deliver()
             to_frame = core.link.data_to_send()
-            if not to_frame and self._next_us > self._now_us():
+            must_reopen = self._reopen_s is not None and self.now_s >= self._reopen_s
+            if not to_frame and self._next_us > self._now_us() and not must_reopen:
                 break
-            from_frame, self._next_us = self.frame.step(self._now_us(), to_frame)
-            core.link.receive_data(from_frame, self.now_s)
+            try:
+                from_frame, self._next_us = self.frame.step(self._now_us(), to_frame)
+            except Unplugged as gone:
+                self._next_us = gone.next_us
+                if self._reopen_s is None:
+                    core.port_lost(gone)
+                if self._reopen_s is None or must_reopen:
+                    self._reopen_s = self.now_s + core.back_off()
+                continue
+            if must_reopen:
+                self._reopen_s = None
+                core.port_opened(self.now_s)
+            if self._reopen_s is None:
+                core.link.receive_data(from_frame, self.now_s)
         self._asked = False
