@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 F = TypeVar("F", bound=Callable[..., Any])
+CAPTURE_KEY = "lorgnette.capture"  # of a context's meta: the file of --capture
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -34,6 +35,11 @@ class Command(click.Command):
         # Not the arguments: `ask` and `speak` are given the user's words.
         _refuse_broken_text(ctx, self)
         DIAGNOSTICS.log("lorgnette %s on %s: %s", *(version(), sys.platform, ctx.command_path))
+        if (path := ctx.meta.pop(CAPTURE_KEY, None)) is not None:
+            from .glasses.capture import CAPTURE
+
+            CAPTURE.ask(path, ctx.command_path)
+            ctx.call_on_close(CAPTURE.close)
         return super().invoke(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -130,8 +136,27 @@ def diagnostics_options(command: F) -> F:
     return log_file(verbose(command))
 
 
+def _capture(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.meta[CAPTURE_KEY] = value
+
+
+def capture_option(command: F) -> F:
+    """--capture. Its value goes to `glasses.capture.CAPTURE`, not to the command."""
+    from pathlib import Path
+
+    return click.option(
+        "--capture",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_capture,
+        help="Record everything on the line into FILE, the wearer's voice too; only you can read it.",
+    )(command)
+
+
 def port_option(command: F) -> F:
-    """-p/--port, -b/--baud and --timeout."""
+    """-p/--port, -b/--baud, --timeout and --capture: what every command has that opens a frame."""
     port = click.option(
         "-p",
         "--port",
@@ -148,7 +173,7 @@ def port_option(command: F) -> F:
         metavar="SECONDS",
         help="How long to wait for the frame's handshake.",
     )
-    return port(baud(timeout(command)))
+    return port(baud(timeout(capture_option(command))))
 
 
 def out_option(help: str, required: bool = False) -> Callable[[F], F]:

@@ -109,7 +109,7 @@ def _words(text: str) -> str:
 
 def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offline: bool) -> WatchedModel | None:
     from ..assistant.driver import LiveDriver
-    from ..assistant.pipeline import Pipeline
+    from ..glasses.capture import CAPTURE
     from ..hooks import HookRunner
     from ..session_log import log_notice
     from ..wiring import build_engines, pipeline_settings
@@ -119,7 +119,7 @@ def _talk(loaded: Loaded, words: str, world: FrameOnDemand, answer: Answer, offl
     wanted = pipeline_settings(loaded.settings, has_model=model is not None, listen=False)
     # The model's own error says more than the turn's "took too long": let it come first.
     turn = replace(wanted.turn, voice=False, llm_timeout_s=loaded.settings.llm.timeout_s + 2)
-    pipeline = Pipeline(replace(wanted, turn=turn), None)
+    pipeline = CAPTURE.pipeline(replace(wanted, turn=turn), None, engines)
     hooks = HookRunner(loaded.settings.hooks, _warn)
     driver = LiveDriver(pipeline, world, replace(engines, llm=model), [answer.on_notice, hooks.on_notice, log_notice])
     answer.when_done = lambda: driver.post(MicrophoneEnded())

@@ -12,7 +12,7 @@ import click
 from ..config import load
 from ..diagnostics import DIAGNOSTICS
 from ..errors import Failure
-from ..options import Command, diagnostics_options, json_option, offline_option
+from ..options import Command, capture_option, diagnostics_options, json_option, offline_option
 
 if TYPE_CHECKING:
     from ..assistant.events import Notice
@@ -26,6 +26,7 @@ DEFAULT_FOLDER = Path("lorgnette-demo")
     examples=[
         ("lorgnette demo", "watch the conversation; open lorgnette-demo/report.html"),
         ("lorgnette demo -o /tmp/demo --json", "one JSON object, files in /tmp/demo"),
+        ("lorgnette demo --capture demo.pcapng", "then: lorgnette capture replay demo.pcapng"),
     ],
 )
 @click.option(
@@ -39,6 +40,7 @@ DEFAULT_FOLDER = Path("lorgnette-demo")
 )
 @json_option
 @offline_option
+@capture_option
 @diagnostics_options
 def demo(out: Path, as_json: bool, offline: bool) -> None:
     """Let a simulated frame hear seven spoken lines and answer them.

@@ -88,8 +88,8 @@ def run(
 
 def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: bool, offline: bool) -> None:
     from ..assistant.driver import LiveDriver
-    from ..assistant.pipeline import Pipeline
     from ..console import Console
+    from ..glasses.capture import CAPTURE
     from ..glasses.ports import open_frame
     from ..glasses.world import Glasses
     from ..hooks import HookRunner
@@ -128,7 +128,8 @@ def _run(settings: Settings, *, timeout_s: float, out: Path | None, as_json: boo
             scripted_end=None if peripherals is None else lambda: peripherals.microphone.ended,
         )
         turns = Turns()
-        pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
+        wanted = pipeline_settings(settings, has_model=engines.llm is not None)
+        pipeline = CAPTURE.pipeline(wanted, engines.vad, engines)
         observers = [console.on_notice, keeper.on_notice, hooks.on_notice, turns.on_notice, log_notice]
         driver = LiveDriver(pipeline, glasses, engines, observers)
         absence, console.on_closed = Absence(driver.stop), driver.stop

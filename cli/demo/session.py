@@ -24,8 +24,8 @@ from ..assistant.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, rms_dbfs
 from ..assistant.driver import LiveDriver
 from ..assistant.engines.protocols import EngineInfo
 from ..assistant.events import Notice, StateChanged, TurnFinished
-from ..assistant.pipeline import Pipeline
 from ..assistant.turn import TurnState
+from ..glasses.capture import CAPTURE
 from ..glasses.world import Glasses, state_facts
 from ..report import WireFrame
 from ..settings import Settings
@@ -106,10 +106,11 @@ def run_demo(
         photos.append(jpeg)
         return on_photo(jpeg)
 
-    device = Device.open(PORT, peripherals=peripherals)
+    device = Device.open(PORT, peripherals=peripherals, make_link=CAPTURE.make_link())
     wire = WireTap(device)
     wearer = Wearer(device, peripherals, speech, on_say, on_frame)
-    pipeline = Pipeline(pipeline_settings(settings, has_model=engines.llm is not None), engines.vad)
+    wanted = pipeline_settings(settings, has_model=engines.llm is not None)
+    pipeline = CAPTURE.pipeline(wanted, engines.vad, engines)
 
     def observe(notice: Notice) -> None:  # one observer: what is shown of a turn comes before what follows from it
         try:

@@ -43,13 +43,21 @@ def open_frame(
 
     Raises:
         BridgeError: no frame could be opened.
+        OSError: the file of --capture cannot be made.
         EngineError: `sim://?mic=text:` finds no voice.
     """
     from ...firmware_bridge.device import Device
+    from .capture import CAPTURE
 
     port = port_of(settings)
     peripherals = simulated_peripherals(port) if port.startswith(SIM) else None
-    device = Device.open(port, baud=settings.baud, timeout_s=timeout_s, peripherals=peripherals)
+    device = Device.open(
+        port,
+        baud=settings.baud,
+        timeout_s=timeout_s,
+        peripherals=peripherals,
+        make_link=CAPTURE.make_link(),
+    )
     if remember:
         _remember(settings, port)
     return device, peripherals
