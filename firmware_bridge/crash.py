@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from .console import ConsoleLog
-from .errors import BridgeError, DeviceLost, DeviceNotFound, OutcomeUnknown, RemoteProtocolError, VersionMismatch
+from .errors import (
+    BridgeError,
+    DeviceLost,
+    DeviceNotFound,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    RequestTimeout,
+    VersionMismatch,
+)
 from .link_events import CallFinished, Connected, ConsoleText, Crashed, Disconnected, Event, ObjectFailed
 
 MAX_REASON_CHARS = 120
@@ -78,7 +86,7 @@ class CrashWatch:
                 yield event
             case (
                 Disconnected(error)
-                | CallFinished(error=DeviceLost() | OutcomeUnknown() as error)
+                | CallFinished(error=DeviceLost() | OutcomeUnknown() | RequestTimeout() as error)
                 | ObjectFailed(error=DeviceLost() as error)
             ):
                 yield from self._settled()

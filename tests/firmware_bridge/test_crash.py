@@ -13,6 +13,7 @@ from lorgnette.firmware_bridge.errors import (
     OutcomeUnknown,
     RemoteProtocolError,
     RequestRefused,
+    RequestTimeout,
     VersionMismatch,
 )
 from lorgnette.firmware_bridge.link import Link
@@ -176,6 +177,13 @@ def test_too_little_current_has_its_own_remedy() -> None:
     assert isinstance(gone, Disconnected)
     assert str(gone.error) == "The frame crashed: Brownout detector was triggered."
     assert "current" in gone.error.remedy
+
+
+def test_a_request_to_a_frame_that_has_crashed_is_lost_and_not_late() -> None:
+    late = CallFinished(1, Method.TAKE_PHOTO, None, None, RequestTimeout("The frame did not answer in time."))
+    [finished] = [e for e in Watched().on(connected(), ConsoleText(PANIC), late) if isinstance(e, CallFinished)]
+    assert type(finished.error) is DeviceLost and "crashed" in str(finished.error)
+    assert Watched().on(connected(), late)[-1] == late
 
 
 def test_a_refusal_is_no_matter_of_a_crash() -> None:

@@ -63,13 +63,18 @@ class Server:
 
 
 class FrameServer(Server):
-    """The firmware's own core behind TCP, under the wall clock; `unplug` pulls the cable."""
+    """The firmware's own core behind TCP, under the wall clock; `unplug` pulls the cable, `crash` ends the firmware."""
 
     def __init__(self, peripherals: Peripherals | None = None) -> None:
         super().__init__()
         self.peripherals = peripherals or Peripherals()
         self._unplugged = threading.Event()
+        self._last_words = b""
         self._frame = SimTransport(SimulatedFrame(self.peripherals))
+
+    def crash(self, text: str) -> None:
+        """Print `text`, forget everything and boot. May be called from within the frame's own parts."""
+        self._last_words = text.encode()
 
     def unplug(self) -> None:
         """Close the connection and take no new one."""
@@ -85,7 +90,11 @@ class FrameServer(Server):
                 self._frame.read(0.1)  # the host's last octets take effect
                 return
             self._frame.write(data)
-            if out := self._frame.read(0):
+            out = self._frame.read(0)
+            if self._last_words:
+                out, self._last_words = self._last_words, b""
+                self._frame = SimTransport(SimulatedFrame(self.peripherals))
+            if out:
                 connection.sendall(out)
 
 
