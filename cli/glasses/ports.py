@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ def open_frame(
     """
     from ...firmware_bridge.device import Device
     from .capture import CAPTURE
+    from .crashes import keep_crash
 
     port = port_of(settings)
     peripherals = simulated_peripherals(port) if port.startswith(SIM) else None
@@ -57,6 +59,7 @@ def open_frame(
         timeout_s=timeout_s,
         peripherals=peripherals,
         make_link=CAPTURE.make_link(),
+        keep_crash=functools.partial(keep_crash, port),
     )
     if remember:
         _remember(settings, port)
