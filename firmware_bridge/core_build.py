@@ -53,11 +53,17 @@ ffibuilder.cdef(
     typedef struct glink_adpcm { int16_t predictor; uint8_t index; } glink_adpcm_t;
     size_t glink_adpcm_encode(glink_adpcm_t *state, const int16_t *pcm, size_t n, uint8_t *block);
     int32_t glink_adpcm_decode(const uint8_t *block, size_t n, int16_t *pcm);
+    typedef struct frame_conditioning { int32_t offset_q14; int32_t gain; } frame_conditioning_t;
+    void frame_conditioning_init(frame_conditioning_t *c, int32_t gain);
+    void frame_conditioning_apply(frame_conditioning_t *c, int16_t *pcm, size_t n);
     """
 )
 ffibuilder.set_source(
     "lorgnette.firmware_bridge._core",
-    '#include "frame_sim.h"\n#include "glink_adpcm.h"\n#include "glink_cobs.h"\n#include "glink_crc32.h"',
+    "".join(
+        f'#include "{name}.h"\n'
+        for name in ("frame_conditioning", "frame_sim", "glink_adpcm", "glink_cobs", "glink_crc32")
+    ),
     sources=[path.as_posix() for path in SOURCES],
     include_dirs=[path.as_posix() for path in INCLUDES],
     depends=[*(path.as_posix() for path in HEADERS), "firmware_bridge/core_build.py"],
