@@ -24,6 +24,7 @@ def test_the_first_grants_confirm_the_session(host: RawHost) -> None:
     first = all_of(host.log, m.Credit)
     assert grants(first, m.Channel.RPC) == [m.Window.RPC]
     assert grants(first, m.Channel.SPEAKER) == [m.Window.SPEAKER]
+    assert grants(first, m.Channel.BULK_DOWN) == [m.Window.BULK_DOWN]
 
 
 def test_a_full_window_is_granted_on_as_it_empties(host: RawHost) -> None:
@@ -46,7 +47,7 @@ def test_what_exceeds_the_queue_is_dropped(host: RawHost) -> None:
 def test_a_grant_is_repeated_while_the_channel_is_in_use(host: RawHost) -> None:
     host.connect()
     host.advance(500 * MS)
-    assert len(all_of(host.log, m.Credit)) == 2  # nothing used: nothing to repeat
+    assert len(all_of(host.log, m.Credit)) == 3  # nothing used: nothing to repeat
     host.call(m.Method.GET_STATE)
     repeated = grants(all_of(host.advance(3000 * MS), m.Credit), m.Channel.RPC)
     assert repeated == [1 + m.Window.RPC] * 9

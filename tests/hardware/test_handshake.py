@@ -32,10 +32,11 @@ def test_the_answer_to_a_greeting(host: RawHost) -> None:
     assert (received.chan, received.seq, received.session) == (m.Channel.LINK, 1, ack.session)
     assert ack.session != 0
     assert (ack.major, ack.minor, ack.nonce, ack.schema_hash) == (m.MAJOR, m.MINOR, 0xCAFE, m.SCHEMA_HASH)
-    assert (ack.rpc_window, ack.speaker_window, ack.bulk_window) == (m.Window.RPC, m.Window.SPEAKER, 0)
+    assert (ack.rpc_window, ack.speaker_window) == (m.Window.RPC, m.Window.SPEAKER)
+    assert ack.bulk_window == m.Window.BULK_DOWN
     assert ack.led_kind == m.LedKind.SOFTWARE
     assert ack.reset_reason == m.ResetReason.POWER_ON
-    assert ack.capabilities == host.frame.peripherals.capabilities
+    assert ack.capabilities == host.frame.peripherals.capabilities | m.Capability.ADPCM
     assert (ack.name, ack.firmware_version) == ("simulated frame", "0.1.0")
 
 
@@ -111,7 +112,7 @@ def test_confirm_may_come_twice(host: RawHost) -> None:
     host.connect(7)
     host.start_capture()
     granted = all_of(host.send(m.Confirm(nonce=7)), m.Credit)
-    assert {credit.channel for credit in granted} == {m.Channel.RPC, m.Channel.SPEAKER}
+    assert {credit.channel for credit in granted} == {m.Channel.RPC, m.Channel.SPEAKER, m.Channel.BULK_DOWN}
     assert capturing(host)
 
 

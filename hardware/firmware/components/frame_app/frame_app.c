@@ -117,9 +117,9 @@ static uint8_t read_object(frame_app_t *app, const glink_call_t *call, uint8_t *
 {
     glink_read_object_args_t args;
     glink_read_object_args_unpack(&args, call->args, call->args_len);
-    const uint8_t status = frame_photo_read(&app->photo, args.object, args.offset);
+    const uint8_t status = frame_object_read(&app->object, args.object, args.offset);
     if (status != GLINK_RPC_STATUS_OK) return status;
-    const glink_read_object_result_t object = {.size_bytes = app->photo.size, .crc32 = app->photo.crc};
+    const glink_read_object_result_t object = {.size_bytes = app->object.size, .crc32 = app->object.crc};
     *n = glink_read_object_result_pack(&object, result, RESULT_CAP);
     return GLINK_RPC_STATUS_OK;
 }
@@ -130,7 +130,24 @@ static uint8_t drop_object(frame_app_t *app, const glink_call_t *call, uint8_t *
     (void)n;
     glink_drop_object_args_t args;
     glink_drop_object_args_unpack(&args, call->args, call->args_len);
-    return frame_photo_drop(&app->photo, args.object);
+    return frame_object_drop(&app->object, args.object);
+}
+
+static uint8_t write_object(frame_app_t *app, const glink_call_t *call, uint8_t *result, size_t *n)
+{
+    glink_write_object_args_t args;
+    glink_write_object_args_unpack(&args, call->args, call->args_len);
+    glink_write_object_result_t there = {.offset = 0u};
+    const uint8_t status = frame_intake_begin(&app->intake, &args, &there.offset);
+    if (status == GLINK_RPC_STATUS_OK) *n = glink_write_object_result_pack(&there, result, RESULT_CAP);
+    return status;
+}
+
+static uint8_t make_test_object(frame_app_t *app, const glink_call_t *call, uint8_t *result, size_t *n)
+{
+    glink_make_test_object_args_t args;
+    glink_make_test_object_args_unpack(&args, call->args, call->args_len);
+    return frame_object_make(&app->object, call->call_id, args.size_bytes, result, n);
 }
 
 typedef uint8_t (*method_t)(frame_app_t *app, const glink_call_t *call, uint8_t *result, size_t *n);
@@ -140,7 +157,8 @@ static const method_t methods[] = {
     [GLINK_METHOD_CAPTURE_STOP] = capture_stop,   [GLINK_METHOD_SET_VOLUME] = set_volume,
     [GLINK_METHOD_SET_MUTE] = set_mute,           [GLINK_METHOD_FLUSH_SPEAKER] = flush_speaker,
     [GLINK_METHOD_TAKE_PHOTO] = take_photo,       [GLINK_METHOD_READ_OBJECT] = read_object,
-    [GLINK_METHOD_DROP_OBJECT] = drop_object,
+    [GLINK_METHOD_DROP_OBJECT] = drop_object,     [GLINK_METHOD_WRITE_OBJECT] = write_object,
+    [GLINK_METHOD_MAKE_TEST_OBJECT] = make_test_object,
 };
 
 /* ---- what glink asks ---- */
@@ -162,6 +180,12 @@ static uint16_t on_speaker_free(void *ctx)
 {
     const frame_app_t *app = ctx;
     return has(app, GLINK_CAP_SPEAKER) ? frame_speaker_free(&app->speaker) : (uint16_t)0u;
+}
+
+static bool on_bulk_write(void *ctx, const glink_bulk_write_t *write)
+{
+    frame_app_t *app = ctx;
+    return frame_intake_take(&app->intake, write);
 }
 
 static size_t on_mic_pull(void *ctx, uint8_t *flags, uint8_t *payload, size_t cap)
@@ -190,6 +214,7 @@ static void on_ended(void *ctx, uint8_t reason)
     frame_capture_stop(&app->capture, reason);
     frame_capture_reset_count(&app->capture);
     frame_photo_stop(&app->photo);
+    frame_object_clear(&app->object);
     frame_speaker_stop(&app->speaker);
 }
 
@@ -202,6 +227,7 @@ void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_
                                  .call = on_call,
                                  .speaker = on_speaker,
                                  .speaker_free = on_speaker_free,
+                                 .bulk_write = on_bulk_write,
                                  .mic = on_mic_pull,
                                  .mic_sample = on_mic_sample,
                                  .ended = on_ended};
@@ -212,7 +238,9 @@ void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_
     frame_led_init(&app->led, &app->hal, &app->clock, &app->link);
     frame_capture_init(&app->capture, &app->hal, &app->clock, &app->link, &app->led);
     frame_speaker_init(&app->speaker, &app->hal, &app->clock, &app->link, FRAME_APP_VOLUME_PERCENT);
-    frame_photo_init(&app->photo, &app->hal, &app->clock, &app->link, &app->led);
+    frame_object_init(&app->object, &app->clock, &app->link);
+    frame_photo_init(&app->photo, &app->hal, &app->clock, &app->link, &app->led, &app->object);
+    frame_intake_init(&app->intake, &app->link);
     frame_button_init(&app->button);
 }
 
@@ -233,6 +261,7 @@ void frame_app_tick(frame_app_t *app, uint64_t now_us)
     glink_tick(&app->link, now_us);
     frame_speaker_tick(&app->speaker);
     frame_photo_tick(&app->photo);
+    frame_object_tick(&app->object);
     report_gestures(app);
 }
 
@@ -246,6 +275,7 @@ uint64_t frame_app_next_us(const frame_app_t *app)
     uint64_t next = glink_next_us(&app->link);
     next = earlier(next, frame_speaker_next_us(&app->speaker));
     next = earlier(next, frame_photo_next_us(&app->photo));
+    next = earlier(next, frame_object_next_us(&app->object));
     return earlier(next, frame_button_next_us(&app->button));
 }
 

@@ -17,7 +17,7 @@ void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t
     g->identity.schema_hash = GLINK_SCHEMA_HASH;
     g->identity.rpc_window = GLINK_WINDOW_RPC;
     g->identity.speaker_window = (identity->capabilities & GLINK_CAP_SPEAKER) != 0u ? GLINK_WINDOW_SPEAKER : 0u;
-    g->identity.bulk_window = 0u; /* nothing in this firmware takes an object from the host yet */
+    g->identity.bulk_window = GLINK_WINDOW_BULK_DOWN;
     g->last_session = first_session;
     g->lead = true;
 }
@@ -91,11 +91,13 @@ static bool on_confirm(glink_t *g, const uint8_t *body, size_t n)
         g->spoken_us = g->now_us;
         glink_grant_open(&g->rpc_grant, g->identity.rpc_window, g->now_us);
         glink_grant_open(&g->speaker_grant, g->identity.speaker_window, g->now_us);
+        glink_grant_open(&g->bulk_grant, g->identity.bulk_window, g->now_us);
         glink_spend_open(&g->bulk_spend, GLINK_WINDOW_BULK_UP);
     }
     /* The first grants tell the host that its CONFIRM arrived. */
     g->rpc_grant.tell = true;
     g->speaker_grant.tell = true;
+    g->bulk_grant.tell = true;
     return true;
 }
 
@@ -117,6 +119,7 @@ static void on_highest_sent(glink_t *g, const uint8_t *body, size_t n)
     glink_grant_t *grant = NULL;
     if (highest.channel == GLINK_CHAN_RPC) grant = &g->rpc_grant;
     if (highest.channel == GLINK_CHAN_SPEAKER) grant = &g->speaker_grant;
+    if (highest.channel == GLINK_CHAN_BULK_DOWN) grant = &g->bulk_grant;
     if (grant == NULL) return;
 
     uint16_t *seen = &g->rx_highest[highest.channel];
@@ -187,6 +190,15 @@ static bool on_speaker(glink_t *g, uint8_t flags, const uint8_t *payload, size_t
     return g->app.speaker(g->app.ctx, flags, &audio);
 }
 
+static bool on_bulk_write(glink_t *g, const uint8_t *payload, size_t n)
+{
+    glink_grant_used(&g->bulk_grant, g->now_us);
+    if (n < GLINK_BULK_WRITE_BYTES) return false;
+    glink_bulk_write_t write;
+    glink_bulk_write_unpack(&write, payload, n);
+    return g->app.bulk_write(g->app.ctx, &write);
+}
+
 /* Returns whether a fresh frame of the open session was of use. */
 static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
@@ -197,6 +209,8 @@ static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *pa
         return on_rpc(g, payload, n);
     case GLINK_CHAN_SPEAKER:
         return on_speaker(g, header->flags, payload, n);
+    case GLINK_CHAN_BULK_DOWN:
+        return on_bulk_write(g, payload, n);
     default:
         return false;
     }
@@ -299,6 +313,7 @@ void glink_tick(glink_t *g, uint64_t now_us)
     }
     glink_grant_tick(&g->rpc_grant, now_us);
     glink_grant_tick(&g->speaker_grant, now_us);
+    glink_grant_tick(&g->bulk_grant, now_us);
     glink_spend_tick(&g->bulk_spend, g->bulk.active, g->tx_seq[GLINK_CHAN_BULK_UP], now_us);
 }
 
@@ -315,6 +330,7 @@ uint64_t glink_next_us(const glink_t *g)
     if ((g->link_due & GLINK_DUE_PING) == 0u) next = earlier(next, g->spoken_us + HEARTBEAT_US);
     next = earlier(next, glink_grant_next_us(&g->rpc_grant));
     next = earlier(next, glink_grant_next_us(&g->speaker_grant));
+    next = earlier(next, glink_grant_next_us(&g->bulk_grant));
     return earlier(next, glink_spend_next_us(&g->bulk_spend));
 }
 

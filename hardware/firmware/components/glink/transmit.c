@@ -66,6 +66,7 @@ static size_t from_link(glink_t *g, glink_header_t *header, uint8_t *payload)
 
     size_t n = pack_credit(g, &g->rpc_grant, GLINK_CHAN_RPC, (uint16_t)glink_rpc_free(&g->rpc), payload);
     if (n == 0u) n = pack_credit(g, &g->speaker_grant, GLINK_CHAN_SPEAKER, g->app.speaker_free(g->app.ctx), payload);
+    if (n == 0u) n = pack_credit(g, &g->bulk_grant, GLINK_CHAN_BULK_DOWN, g->identity.bulk_window, payload);
     if (n == 0u) n = pack_highest_sent(g, payload);
     return n;
 }

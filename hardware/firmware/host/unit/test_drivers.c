@@ -176,7 +176,7 @@ static void a_camera_that_never_ends(void)
 
     frame_app_on_photo(&app, picture, sizeof picture, GLINK_PHOTO_STATUS_OK); /* too late */
     fetch();
-    CHECK(photo_status() == 255u && app.photo.state == FRAME_PHOTO_NONE);
+    CHECK(photo_status() == 255u && app.object.state == FRAME_OBJECT_NONE);
 }
 
 static void a_camera_that_ends_twice(void)
@@ -186,7 +186,7 @@ static void a_camera_that_ends_twice(void)
     frame_app_on_photo(&app, picture, sizeof picture, GLINK_PHOTO_STATUS_OK);
     frame_app_on_photo(&app, NULL, 0, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
     fetch();
-    CHECK(photo_status() == GLINK_PHOTO_STATUS_OK && app.photo.state == FRAME_PHOTO_READY);
+    CHECK(photo_status() == GLINK_PHOTO_STATUS_OK && app.object.state == FRAME_OBJECT_READY);
     CHECK(camera_stops == 0u); /* the buffer is still ours */
     CHECK(ask(GLINK_METHOD_TAKE_PHOTO) == GLINK_RPC_STATUS_ACCEPTED);
     CHECK(camera_stops == 1u && camera_starts == 2u);

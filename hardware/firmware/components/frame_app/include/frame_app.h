@@ -24,7 +24,9 @@
 #include "frame_button.h"
 #include "frame_capture.h"
 #include "frame_hal.h"
+#include "frame_intake.h"
 #include "frame_led.h"
+#include "frame_object.h"
 #include "frame_photo.h"
 #include "frame_speaker.h"
 #include "glink.h"
@@ -39,7 +41,9 @@ typedef struct frame_app {
     frame_led_t led;
     frame_capture_t capture;
     frame_speaker_t speaker;
+    frame_object_t object;
     frame_photo_t photo;
+    frame_intake_t intake;
     frame_button_t button;
 } frame_app_t;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One picture at a time: take it, check it, keep it where the camera left it until the host has read it.
+/* One picture at a time: take it, check it, offer it to the host where the camera left it.
  * Threads: same task as the frame_app_t it belongs to. */
 #ifndef FRAME_PHOTO_H
 #define FRAME_PHOTO_H
@@ -8,46 +8,33 @@
 #include <stdint.h>
 
 #include "frame_led.h"
+#include "frame_object.h"
 
 #define FRAME_PHOTO_TIMEOUT_US 5000000u /* a camera that gives nothing by then gives nothing at all */
-
-typedef enum frame_photo_state {
-    FRAME_PHOTO_NONE,
-    FRAME_PHOTO_TAKING,
-    FRAME_PHOTO_READY,
-} frame_photo_state_t;
 
 typedef struct frame_photo {
     const frame_hal_t *hal;
     const frame_clock_t *clock;
     glink_t *link;
     frame_led_t *led;
-    uint8_t state; /* frame_photo_state_t */
-    uint16_t object;
-    uint16_t taken; /* pictures that were good, since boot */
-    uint32_t size;
-    uint32_t crc;
+    frame_object_t *object;
+    bool taking;
+    uint16_t taken;      /* pictures that were good, since boot */
     const uint8_t *jpeg; /* the driver's buffer */
     uint64_t timeout_us;
 } frame_photo_t;
 
 void frame_photo_init(frame_photo_t *p, const frame_hal_t *hal, const frame_clock_t *clock, glink_t *link,
-                      frame_led_t *led);
+                      frame_led_t *led, frame_object_t *object);
 
-/* LED, then the camera. The picture before it is dropped. Returns an rpc_status: ACCEPTED with `*object`, or why not. */
+/* LED, then the camera. The object before it is dropped. Returns an rpc_status: ACCEPTED with `*object`, or why not. */
 uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object);
 
 /* The camera is done: `n` octets at `jpeg`, which stay until camera_stop(), or a photo_status other than ok.
  * Reports the outcome. Ignored unless a picture is being taken. */
 void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status);
 
-/* Begins to send the object from `offset` on. Returns an rpc_status. */
-uint8_t frame_photo_read(frame_photo_t *p, uint16_t object, uint32_t offset);
-
-/* Forgets the object. Returns an rpc_status. */
-uint8_t frame_photo_drop(frame_photo_t *p, uint16_t object);
-
-/* Stops the camera and forgets the picture: the session is over. */
+/* Stops the camera: the session is over. */
 void frame_photo_stop(frame_photo_t *p);
 
 void frame_photo_tick(frame_photo_t *p);

@@ -54,6 +54,9 @@ typedef struct glink_app {
     /* Returns how many more SpeakerAudio frames could be queued now. */
     uint16_t (*speaker_free)(void *ctx);
 
+    /* Takes one BulkWrite, at once: its slot is free again. Returns false when it has no use for it. */
+    bool (*bulk_write)(void *ctx, const glink_bulk_write_t *write);
+
     /* Writes the oldest waiting MicAudio, and the flags of its frame. Returns its length, 0 when there is none (or none
      * may go yet). */
     size_t (*mic)(void *ctx, uint8_t *flags, uint8_t *payload, size_t cap);
@@ -106,6 +109,7 @@ typedef struct glink {
     uint16_t tx_seq[GLINK_CHANNELS];
     glink_grant_t rpc_grant;
     glink_grant_t speaker_grant;
+    glink_grant_t bulk_grant;
     glink_spend_t bulk_spend;
 
     glink_events_t events;
