@@ -70,6 +70,7 @@ def _explain_bridge(error: BaseException) -> Failure | None:
         (bridge.OutcomeUnknown, ExitCode.DEVICE_LOST),
         (bridge.RequestTimeout, ExitCode.FRAME_REFUSED),
         (bridge.TransportError, ExitCode.DEVICE_NOT_FOUND),
+        (bridge.CaptureError, ExitCode.FAILURE),
     )
     for kind, code in codes:
         if isinstance(error, kind):

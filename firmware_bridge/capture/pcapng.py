@@ -191,7 +191,8 @@ def _packet(body: bytes, state: _Interfaces) -> Packet:
             direction = struct.unpack(f"{state.order}I", value)[0] & 3
         elif code == EPB_HASH and len(value) == 5 and value[0] == HASH_CRC32:
             sound = struct.unpack_from(f"{state.order}I", value, 1)[0] == zlib.crc32(data)
-    return Packet(link_type, (high << 32 | low) * 10**9 // base**exponent, direction, data, sound)
+    time_ns = min((high << 32 | low) * 10**9 // base**exponent, MAX_NS)
+    return Packet(link_type, time_ns, direction, data, sound)
 
 
 def _read_options(body: bytes, at: int, order: str) -> tuple[tuple[int, bytes], ...]:

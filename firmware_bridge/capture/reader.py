@@ -14,6 +14,8 @@ from ..errors import CaptureError
 from .pcapng import APPLICATION, COMMENT, MAX_NS, OUTBOUND, Broken, Cut, Packet, Section, read_blocks
 from .writer import FORMAT_VERSION, LINE_TYPE, NOTE_TYPE
 
+MAX_DEPTH = 24  # of a note's objects and lists; ours have about ten
+
 
 @dataclass(frozen=True, slots=True)
 class Octets:
@@ -45,8 +47,10 @@ class CaptureReader:
     Attributes:
         application: what wrote the file.
         facts: what the file says of itself.
+        first_s: the time of the first record; 0 before it.
         offset_ns: wall clock less the host's monotonic clock.
-        ended: its last note says that it is whole.
+        ended: its last note says that it is the end.
+        early_end: why it ended before its writer was done, "" when it did not.
         cut: it ends within a block: what wrote it was ended. What stands before is whole.
         damage: the first thing that is wrong in it otherwise, "" for nothing.
     """
@@ -56,8 +60,10 @@ class CaptureReader:
         self.application = ""
         self.facts: dict[str, Any] = {}
         self.offset_ns = 0
+        self.first_s = 0.0
+        self._empty = True
         self.ended = self.cut = False
-        self.damage = ""
+        self.damage = self.early_end = ""
         self._file = file
         self._blocks = read_blocks(file)
         try:
@@ -71,7 +77,12 @@ class CaptureReader:
                 if isinstance(block, Section):
                     self._begin(block)
                 elif (record := self._record(block)) is not None:
+                    if self._empty:
+                        self.first_s, self._empty = record.at_s, False
                     self.ended = isinstance(record, Note) and record.kind == "end"
+                    self.early_end = (
+                        str(record.value.get("reason", "")) if isinstance(record, Note) and self.ended else ""
+                    )
                     yield record
         except Cut:
             self.cut = True
@@ -113,8 +124,17 @@ class CaptureReader:
 
 
 def _json(text: bytes) -> Any:
-    """None for whatever is no JSON."""
+    """None for whatever is no JSON, or is nested deeper than whoever walks through it should have to go."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return value if _is_flat(value, MAX_DEPTH) else None
+
+
+def _is_flat(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    return depth > 0 and all(
+        _is_flat(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value)
+    )
