@@ -9,6 +9,7 @@ from setuptools.command.build_py import build_py
 BUILD_TIME = {
     ("lorgnette.firmware_bridge", "core_build"),
     ("lorgnette.firmware_bridge", "generate"),
+    ("lorgnette.hardware.boards", "document"),
     ("lorgnette.hardware.boards", "generate"),
 }
 

@@ -20,6 +20,7 @@ FOLDERS = ("cli", "firmware_bridge", "hardware")
 SOURCE_ONLY = {
     "lorgnette/firmware_bridge/core_build.py",
     "lorgnette/firmware_bridge/generate.py",
+    "lorgnette/hardware/boards/document.py",
     "lorgnette/hardware/boards/generate.py",
 }
 

@@ -1,4 +1,6 @@
-"""Write each board's C header from its TOML file; `--check` only compares.
+"""Write what follows from the boards' TOML files; `--check` only compares.
+
+That is each board's C header, the drawing of its wires, and the tables in hardware/README.md.
 
     python hardware/boards/generate.py [--check]
 
@@ -8,6 +10,7 @@ A build-time tool of the source tree: it is not shipped in the wheel.
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = ROOT / "hardware/firmware/boards"
+DRAWINGS = ROOT / "hardware/wiring"
+README = ROOT / "hardware/README.md"
 
 # Every key of a section that the drivers read, in the header's order.
 DRIVEN: dict[str, tuple[str, ...]] = {
@@ -27,12 +32,12 @@ DRIVEN: dict[str, tuple[str, ...]] = {
 }
 
 
-def package() -> ModuleType:
-    """`hardware/boards/__init__.py`, without the package around it: the tool runs before anything is installed."""
-    spec = importlib.util.spec_from_file_location("boards", Path(__file__).with_name("__init__.py"))
+def load(name: str, file: str) -> ModuleType:
+    """A module beside this one, without the package around it: the tool runs before anything is installed."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["boards"] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -74,11 +79,26 @@ def header(board: Any, frame_sizes: dict[str, tuple[int, int]]) -> str:
     return "\n".join(lines)
 
 
+def readme(text: str, boards: Any, document: ModuleType) -> str:
+    """hardware/README.md with its tables as they would be made now."""
+    makers = {"pins": document.pin_table, "wires": document.wire_table}
+    tables = {f"{kind} {board.id}": make(board) for board in boards for kind, make in makers.items()}
+
+    def table(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{tables[match[2]]}\n{match[4]}"
+
+    return re.sub(r"(<!-- generated: ([\w ]+) -->)\n(.*?)(<!-- end -->)", table, text, flags=re.DOTALL)
+
+
 def main() -> int:
-    boards = package()
+    package, document = load("boards", "__init__.py"), load("document", "document.py")
+    made = {}
+    for board in package.boards():
+        made[HEADERS / board.id / "board.h"] = header(board, package.FRAME_SIZES)
+        made[DRAWINGS / f"{board.id}.svg"] = document.drawing(board)
+    made[README] = readme(README.read_text(encoding="utf-8"), package.boards(), document)
     stale = []
-    for board in boards.boards():
-        path, new = HEADERS / board.id / "board.h", header(board, boards.FRAME_SIZES)
+    for path, new in made.items():
         if not path.exists() or path.read_text(encoding="utf-8") != new:
             stale.append(path)
             if "--check" not in sys.argv:

@@ -77,7 +77,7 @@ def test_a_part_that_is_not_fitted_needs_no_pins() -> None:
     assert {wire.part for wire in board.wires()} == {"button"}
 
 
-def test_the_headers_are_as_the_files_say(tmp_path: Path) -> None:
+def test_headers_drawings_and_tables_are_as_the_files_say() -> None:
     result = subprocess.run([sys.executable, GENERATOR, "--check"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
@@ -87,6 +87,7 @@ def test_the_check_notices_a_board_that_changed(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for path in (*FOLDER.glob("*.py"), *FOLDER.glob("*.toml")):
         (folder / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "hardware/README.md").write_bytes((ROOT / "hardware/README.md").read_bytes())
     run = [sys.executable, folder / "generate.py"]
     assert subprocess.run([*run, "--check"], capture_output=True, check=False).returncode == 1  # no header yet
     assert subprocess.run(run, capture_output=True, check=False).returncode == 0
@@ -94,3 +95,24 @@ def test_the_check_notices_a_board_that_changed(tmp_path: Path) -> None:
     board = folder / "xiao_esp32s3_sense.toml"
     board.write_text(board.read_text(encoding="utf-8").replace("bclk = 7", "bclk = 5"), encoding="utf-8")
     assert subprocess.run([*run, "--check"], capture_output=True, check=False).returncode == 1
+
+
+def test_every_wire_is_drawn() -> None:
+    import xml.etree.ElementTree as ET
+
+    for board in boards():
+        svg = ET.parse(ROOT / f"hardware/wiring/{board.id}.svg").getroot()
+        texts = [node.text for node in svg.iter("{http://www.w3.org/2000/svg}text")]
+        lines = list(svg.iter("{http://www.w3.org/2000/svg}path"))
+        assert len(lines) == len(board.wires())
+        for wire in board.wires():
+            assert wire.pin in texts
+            assert wire.part in texts
+
+
+def test_the_readme_shows_every_board() -> None:
+    text = (ROOT / "hardware/README.md").read_text(encoding="utf-8")
+    for board in boards():
+        assert f"wiring/{board.id}.svg" in text
+        assert f"<!-- generated: wires {board.id} -->" in text
+        assert f"<!-- generated: pins {board.id} -->" in text

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings.h"
+
+#include "esp_err.h"
+#include "nvs.h"
+#include "nvs_flash.h"
+
+#define SPACE "lorgnette"
+#define VOLUME "volume"
+#define MOST_PERCENT 100u
+
+void settings_start(void)
+{
+    const esp_err_t opened = nvs_flash_init();
+    if (opened == ESP_OK) return;
+    if (opened == ESP_ERR_NVS_NO_FREE_PAGES || opened == ESP_ERR_NVS_NEW_VERSION_FOUND) {
+        (void)nvs_flash_erase();
+        (void)nvs_flash_init();
+    } /* anything else: without a store the frame works, and forgets */
+}
+
+uint8_t settings_volume(uint8_t otherwise)
+{
+    nvs_handle_t store;
+    if (nvs_open(SPACE, NVS_READONLY, &store) != ESP_OK) return otherwise;
+    uint8_t percent = otherwise;
+    const esp_err_t read = nvs_get_u8(store, VOLUME, &percent);
+    nvs_close(store);
+    return read == ESP_OK && percent <= MOST_PERCENT ? percent : otherwise;
+}
+
+void settings_keep_volume(uint8_t percent)
+{
+    nvs_handle_t store;
+    if (settings_volume(MOST_PERCENT + 1u) == percent) return;
+    if (nvs_open(SPACE, NVS_READWRITE, &store) != ESP_OK) return;
+    if (nvs_set_u8(store, VOLUME, percent) == ESP_OK) (void)nvs_commit(store);
+    nvs_close(store);
+}
