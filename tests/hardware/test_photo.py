@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.pictures import GivenCamera, plain_jpeg
-from tests.support.raw_host import MS, RawHost, all_of, one
+from tests.support.raw_host import MS, RawHost, all_of, one, read_object
 
 from lorgnette.firmware_bridge import messages as m
 from lorgnette.firmware_bridge.simulator import CameraFailed, ImageCamera, PartChange
@@ -33,23 +33,7 @@ def take(host: RawHost) -> m.PhotoEvent:
 
 
 def read(host: RawHost, photo: m.PhotoEvent, offset: int = 0) -> bytes:
-    """Read an object to its end, granting credit as a host would."""
-    reply = host.call(m.Method.READ_OBJECT, m.ReadObjectArgs(photo.object, offset))
-    assert m.ReadObjectResult.unpack(reply.result) == m.ReadObjectResult(photo.size_bytes, photo.crc32)
-    reply_at = next(i for i, r in enumerate(host.log) if r.message == reply)
-    data, seen = b"", reply_at
-    for _ in range(1 + photo.size_bytes // 100):
-        fresh, seen = host.log[seen:], len(host.log)
-        for received in (r for r in fresh if r.chan == m.Channel.BULK_UP):
-            chunk = received.message
-            assert isinstance(chunk, m.BulkData)
-            assert (chunk.object, chunk.offset) == (photo.object, offset + len(data))
-            data += chunk.data
-            if received.flags & m.Flag.LAST:
-                return data
-        highest = max((r.seq for r in host.log if r.chan == m.Channel.BULK_UP), default=0)
-        host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=highest + m.Window.BULK_UP))
-    raise AssertionError("the object has no end")
+    return read_object(host, photo.object, photo.size_bytes, photo.crc32, offset)
 
 
 @pytest.fixture

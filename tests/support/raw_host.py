@@ -167,3 +167,22 @@ def one(received: Iterable[Received], kind: type[M]) -> M:
     found = all_of(received, kind)
     assert len(found) == 1, f"{len(found)} of {kind.__name__}"
     return found[0]
+
+
+def read_object(host: RawHost, number: int, size_bytes: int, crc32: int, offset: int = 0) -> bytes:
+    """Read an object from `offset` to its end, granting credit as a host would."""
+    reply = host.call(m.Method.READ_OBJECT, m.ReadObjectArgs(number, offset))
+    assert m.ReadObjectResult.unpack(reply.result) == m.ReadObjectResult(size_bytes, crc32)
+    data, seen = b"", next(i for i, r in enumerate(host.log) if r.message == reply)
+    for _ in range(1 + size_bytes // 100):
+        fresh, seen = host.log[seen:], len(host.log)
+        for received in (r for r in fresh if r.chan == m.Channel.BULK_UP):
+            chunk = received.message
+            assert isinstance(chunk, m.BulkData)
+            assert (chunk.object, chunk.offset) == (number, offset + len(data))
+            data += chunk.data
+            if received.flags & m.Flag.LAST:
+                return data
+        highest = max((r.seq for r in host.log if r.chan == m.Channel.BULK_UP), default=0)
+        host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=highest + m.Window.BULK_UP))
+    raise AssertionError("the object has no end")
