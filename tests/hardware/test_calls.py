@@ -139,12 +139,22 @@ def test_a_part_that_is_not_there(make_frame: FrameFactory, part: m.Capability) 
     assert touched == ({"led"} if part == m.Capability.SPEAKER else {"led", "speaker"})
 
 
-def test_replies_and_events_keep_their_order(host: RawHost) -> None:
-    host.connect()
+EVENTS = ["LedEvent", "CaptureEvent"]
+
+
+@pytest.mark.parametrize(
+    ("minor", "order"),
+    [
+        (0, [*EVENTS, "Reply", "Reply", *EVENTS, "Reply"]),  # as they arose
+        (1, ["LedEvent", "Reply", "Reply", "Reply", "CaptureEvent", *EVENTS]),  # replies wait for no acknowledgement
+    ],
+)
+def test_replies_and_events_keep_their_order(host: RawHost, minor: int, order: list[str]) -> None:
+    host.connect(minor=minor)
     got = host.send(
         m.Call(call_id=1, method=m.Method.CAPTURE_START),
         m.Call(call_id=2, method=m.Method.SET_VOLUME, args=b"\x05"),
         m.Call(call_id=3, method=m.Method.CAPTURE_STOP),
     )
     kinds = [type(r.message).__name__ for r in got if r.chan in (m.Channel.RPC, m.Channel.EVENT)]
-    assert kinds == ["LedEvent", "CaptureEvent", "Reply", "Reply", "LedEvent", "CaptureEvent", "Reply"]
+    assert kinds == order

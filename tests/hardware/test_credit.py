@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.pictures import GivenCamera, plain_jpeg
 from tests.support.raw_host import MS, RawHost, all_of, one
 
@@ -154,3 +155,16 @@ def test_an_old_grant_takes_nothing_back(host: RawHost) -> None:
     assert len(all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=10)), m.BulkData)) == 2
     assert all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=9)), m.BulkData) == []
     assert len(all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=11)), m.BulkData)) == 1
+
+
+@pytest.mark.parametrize(("announced", "window"), [(0, m.Window.BULK_UP), (1, 1), (8, 8), (64, 64), (255, 255)])
+def test_the_hosts_window_is_what_confirm_says(host: RawHost, announced: int, window: int) -> None:
+    host.frame.peripherals.camera = GivenCamera(plain_jpeg(300_000))
+    host.connect(bulk_window=announced)
+    host.call(m.Method.TAKE_PHOTO)
+    photo = one(host.advance(100 * MS), m.PhotoEvent)
+    host.call(m.Method.READ_OBJECT, m.ReadObjectArgs(photo.object, 0))
+    host.advance(40 * MS)
+    assert len(all_of(host.log, m.BulkData)) == window
+    more = all_of(host.send(m.Credit(channel=m.Channel.BULK_UP, allowed=window + 2)), m.BulkData)
+    assert len(more) == 2

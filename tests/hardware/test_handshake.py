@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.frame_builds import FrameFactory
-from tests.support.raw_host import MS, RawHost, all_of, one
+from tests.support.raw_host import MS, RawHost, Received, all_of, one
 
 from lorgnette.firmware_bridge import messages as m
 from lorgnette.firmware_bridge.simulator import NEVER, Peripherals
@@ -144,15 +144,65 @@ def test_close_ends_the_session_at_once(host: RawHost) -> None:
     assert host.send(m.Close(reason=m.CloseReason.DONE)) == []
     assert parts_on(host) == {"led": m.Led.OFF, "microphone": 0}
     assert host.next_us == NEVER
-    assert host.send(m.Ping(token=1)) == []
-    assert host.advance(2 * SECOND) == []
+    assert all_of(host.send(m.Ping(token=1)), m.Pong) == []
+    assert host.advance(2 * SECOND, keep_alive=False) == []
     old_session = host.session
     assert host.connect(7).session != old_session  # also for the same nonce: that session is over
     assert not capturing(host)
 
 
-def test_silence_stops_every_sensor(host: RawHost) -> None:
+def no_session(received: list[Received]) -> list[int]:
+    """The sessions that the frame says it does not have."""
+    for r in received:
+        assert (r.message, r.seq, r.flags) == (m.Close(reason=m.CloseReason.NO_SESSION), 0, 0)
+    return [r.session for r in received]
+
+
+def test_a_frame_that_has_booted_says_that_it_has_no_session(make_frame: FrameFactory) -> None:
+    parts = Peripherals()
+    host = RawHost(make_frame(parts))
     host.connect()
+    host.frame = make_frame(parts)
+    assert no_session(host.send(m.Ping(token=1))) == [host.session]
+    assert host.next_us == NEVER
+    host.connect(2)
+    assert host.state().capturing == 0
+
+
+def test_it_says_so_at_most_every_100_ms(host: RawHost) -> None:
+    said = []
+    for i in range(50):
+        said += no_session(host.step(host.pack(m.Ping(token=1), session=100 + i)))
+        host.now_us += 10 * MS
+    assert said == [100, 110, 120, 130, 140]
+
+
+@pytest.mark.parametrize(
+    ("message", "session"),
+    [
+        (m.Ping(token=1), 0),
+        (m.Close(), 9),  # the end of both
+        (m.HelloAck(), 9),  # what a frame says: nothing goes round and round on a line that runs back
+        (m.RateSet(), 9),
+        (m.LedEvent(), 9),
+        (m.Reply(), 9),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_to_whom_it_says_nothing(host: RawHost, message: m.Message, session: int) -> None:
+    assert host.step(host.pack(message, session=session)) == []
+
+
+def test_a_frame_in_a_session_says_nothing_to_another_one(host: RawHost) -> None:
+    ack = one(host.hello(1), m.HelloAck)
+    for _ in range(2):
+        assert host.step(host.pack(m.Ping(token=1), session=ack.session + 1)) == []
+        host.session = ack.session
+        host.send(m.Confirm(nonce=1))
+
+
+def test_silence_stops_every_sensor(host: RawHost) -> None:
+    host.connect(minor=0)  # which acknowledges no events: Ping is the last thing that is heard of it
     host.start_capture()
     host.call(m.Method.TAKE_PHOTO)
     host.send(*(m.SpeakerAudio(sample=320 * i, stream=1, pcm=bytes(640)) for i in range(4)))
@@ -216,7 +266,7 @@ def test_a_frame_that_hears_itself_stops_listening(host: RawHost) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [m.HelloAck(), m.Refuse(), m.Reply(), m.LedEvent(), m.MicAudio(), m.BulkData(), m.LogText()],
+    [m.HelloAck(), m.Refuse(), m.RateSet(), m.Reply(), m.LedEvent(), m.MicAudio(), m.BulkData(), m.LogText()],
     ids=lambda message: type(message).__name__,
 )
 def test_what_only_a_frame_says_ends_the_session(host: RawHost, message: m.Message) -> None:
@@ -240,7 +290,7 @@ def test_pings_keep_it_alive(host: RawHost) -> None:
 def test_a_greeting_without_confirm_is_forgotten(host: RawHost) -> None:
     host.session = one(host.hello(7), m.HelloAck).session
     assert host.advance(3 * SECOND, keep_alive=False) == []
-    assert host.send(m.Confirm(nonce=7)) == []
+    assert one(host.send(m.Confirm(nonce=7)), m.Close) == m.Close(reason=m.CloseReason.NO_SESSION)
     assert host.next_us == NEVER
 
 

@@ -13,7 +13,12 @@ from tests.support.raw_host import MS, RawHost, all_of, encode, payload_of
 from lorgnette.firmware_bridge import messages as m
 
 STEPS = 400
-ENDS_A_SESSION = (m.Close.TYPE, m.HelloAck.TYPE, m.Refuse.TYPE)  # on the link channel; elsewhere in these tests
+ENDS_A_SESSION = (
+    m.Close.TYPE,
+    m.HelloAck.TYPE,
+    m.Refuse.TYPE,
+    m.RateSet.TYPE,
+)  # on the link channel; elsewhere in these tests
 
 
 def serves_an_honest_host(host: RawHost) -> None:
@@ -46,11 +51,11 @@ def test_valid_frames_with_any_content(host: RawHost, seed: int) -> None:
             chan = rng.choice([0, 0, 1, 1, 1, 4, 4, 6, rng.randrange(256)])
             body = rng.randbytes(rng.choice([0, 1, 3, 7, 12, 300, 650, 1024]))
             if body and chan in (0, 1):
-                known = rng.randrange(12) if chan == 0 else 1
+                known = rng.randrange(14) if chan == 0 else 1
                 known = 0 if chan == 0 and known in ENDS_A_SESSION else known
                 body = bytes([known]) + body[1:]
                 if chan == 1 and len(body) > 4:
-                    body = body[:3] + bytes([rng.randrange(12)]) + body[4:]
+                    body = body[:3] + bytes([rng.randrange(14)]) + body[4:]
             seq = (host.seq.get(chan, 0) + rng.choice([1, 1, 1, 2, 40_000])) & 0xFFFF
             host.seq[chan] = seq
             session = rng.choice([host.session] * 9 + [0, rng.randrange(0x10000)])

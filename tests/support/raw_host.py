@@ -34,6 +34,10 @@ class Received:
     payload: bytes
 
     @property
+    def asks_for_ack(self) -> bool:
+        return bool(self.flags & m.Flag.ACK_REQ)
+
+    @property
     def message(self) -> m.Message:
         if self.chan in m.UNTYPED:
             return m.UNTYPED[self.chan].unpack(self.payload)
@@ -58,10 +62,12 @@ class RawHost:
     Attributes:
         log: everything valid that the frame sent, in order.
         junk: octets between two zeros that were no frame.
+        acks_events: whether it acknowledges the events that ask for it, in the step that brings them.
     """
 
     def __init__(self, frame: SteppedFrame) -> None:
         self.frame = frame
+        self.acks_events = True
         self.now_us = 0
         self.next_us = NEVER
         self.session = 0
@@ -75,12 +81,16 @@ class RawHost:
     # Octets.
 
     def step(self, data: bytes = b"") -> list[Received]:
-        """Hand `data` to the frame now; returns what it sent."""
-        tx, self.next_us = self.frame.step(self.now_us, data)
-        *pieces, self._rx = (self._rx + tx).split(b"\0")
-        fresh = [received for piece in pieces if piece and (received := self._open(piece))]
-        self.log += fresh
-        return fresh
+        """Hand `data` to the frame now; returns what it sent, and what that led to."""
+        start = len(self.log)
+        while True:
+            tx, self.next_us = self.frame.step(self.now_us, data)
+            *pieces, self._rx = (self._rx + tx).split(b"\0")
+            fresh = [received for piece in pieces if piece and (received := self._open(piece))]
+            self.log += fresh
+            data = b"".join(self.pack(m.EventAck(seq=r.seq)) for r in fresh if self.acks_events and r.asks_for_ack)
+            if not data:
+                return self.log[start:]
 
     def _open(self, piece: bytes) -> Received | None:
         try:
@@ -130,16 +140,16 @@ class RawHost:
 
     # The ordinary course of things.
 
-    def hello(self, nonce: int, *, major: int = m.MAJOR) -> list[Received]:
-        hello = m.Hello(major=major, minor=m.MINOR, nonce=nonce, schema_hash=m.SCHEMA_HASH)
+    def hello(self, nonce: int, *, major: int = m.MAJOR, minor: int = m.MINOR) -> list[Received]:
+        hello = m.Hello(major=major, minor=minor, nonce=nonce, schema_hash=m.SCHEMA_HASH)
         return self.step(encode(m.Channel.LINK, payload_of(hello)))
 
-    def connect(self, nonce: int = 0x1234) -> m.HelloAck:
+    def connect(self, nonce: int = 0x1234, *, minor: int = m.MINOR, bulk_window: int = 0) -> m.HelloAck:
         """HELLO, HELLO_ACK, CONFIRM."""
-        ack = one(self.hello(nonce), m.HelloAck)
+        ack = one(self.hello(nonce, minor=minor), m.HelloAck)
         self.session = ack.session
         self.seq.clear()
-        self.send(m.Confirm(nonce=nonce))
+        self.send(m.Confirm(nonce=nonce, bulk_window=bulk_window))
         return ack
 
     def call(self, method: m.Method, args: m.Message | bytes = b"") -> m.Reply:
@@ -152,6 +162,10 @@ class RawHost:
     def state(self) -> m.GetStateResult:
         """What the frame says of itself."""
         return m.GetStateResult.unpack(self.call(m.Method.GET_STATE).result)
+
+    def stats(self) -> m.GetStatsResult:
+        """What the frame has counted since it booted."""
+        return m.GetStatsResult.unpack(self.call(m.Method.GET_STATS).result)
 
     def start_capture(self) -> None:
         assert self.call(m.Method.CAPTURE_START).status == m.RpcStatus.OK

@@ -45,6 +45,32 @@ static uint8_t get_state(frame_app_t *app, const glink_call_t *call, uint8_t *re
 }
 _Static_assert(GLINK_SAMPLE_RATE_HZ == 16000u, "uptime counts 16 samples a millisecond");
 
+static uint8_t get_stats(frame_app_t *app, const glink_call_t *call, uint8_t *result, size_t *n)
+{
+    (void)call;
+    const glink_stats_t *link = &app->link.stats;
+    const glink_get_stats_result_t stats = {
+        .rx_frames = link->rx_frames,
+        .rx_bad_frames = link->rx_bad,
+        .rx_foreign_frames = link->rx_foreign,
+        .rx_duplicate_frames = link->rx_duplicates,
+        .rx_refused_frames = link->rx_refused,
+        .rx_lost_frames = link->rx_lost,
+        .rx_overruns = app->rx_overruns,
+        .tx_frames = link->tx_frames,
+        .tx_dropped_frames = link->tx_dropped,
+        .event_retries = link->event_retries,
+        .mic_dropped_frames = app->mic_dropped + app->capture.dropped,
+        .underruns = app->speaker.underruns,
+        .underrun_samples = app->speaker.underrun_samples,
+        .sessions = link->sessions,
+        .loop_worst_us = app->loop_worst_us,
+        .uptime_ms = (uint32_t)(app->clock.sample >> 4),
+    };
+    *n = glink_get_stats_result_pack(&stats, result, RESULT_CAP);
+    return GLINK_RPC_STATUS_OK;
+}
+
 static uint8_t capture_start(frame_app_t *app, const glink_call_t *call, uint8_t *result, size_t *n)
 {
     if (!has(app, GLINK_CAP_MICROPHONE)) return GLINK_RPC_STATUS_UNSUPPORTED;
@@ -158,7 +184,7 @@ static const method_t methods[] = {
     [GLINK_METHOD_SET_MUTE] = set_mute,           [GLINK_METHOD_FLUSH_SPEAKER] = flush_speaker,
     [GLINK_METHOD_TAKE_PHOTO] = take_photo,       [GLINK_METHOD_READ_OBJECT] = read_object,
     [GLINK_METHOD_DROP_OBJECT] = drop_object,     [GLINK_METHOD_WRITE_OBJECT] = write_object,
-    [GLINK_METHOD_MAKE_TEST_OBJECT] = make_test_object,
+    [GLINK_METHOD_MAKE_TEST_OBJECT] = make_test_object, [GLINK_METHOD_GET_STATS] = get_stats,
 };
 
 /* ---- what glink asks ---- */
@@ -212,6 +238,7 @@ static void on_ended(void *ctx, uint8_t reason)
     frame_app_t *app = ctx;
     if (reason == GLINK_CAPTURE_STOP_HOST_GONE) log_line(app, "host silent for 3 s: sensors off");
     frame_capture_stop(&app->capture, reason);
+    app->mic_dropped += app->capture.dropped;
     frame_capture_reset_count(&app->capture);
     frame_photo_stop(&app->photo);
     frame_object_clear(&app->object);
@@ -255,8 +282,18 @@ static void report_gestures(frame_app_t *app)
     }
 }
 
+static void measure_lateness(frame_app_t *app, uint64_t now_us)
+{
+    const uint64_t due_us = frame_app_next_us(app);
+    if (now_us <= due_us) return;
+    const uint64_t late_us = now_us - due_us;
+    const uint32_t shown_us = late_us < UINT32_MAX ? (uint32_t)late_us : UINT32_MAX;
+    if (shown_us > app->loop_worst_us) app->loop_worst_us = shown_us;
+}
+
 void frame_app_tick(frame_app_t *app, uint64_t now_us)
 {
+    measure_lateness(app, now_us);
     app->clock.now_us = now_us;
     glink_tick(&app->link, now_us);
     frame_speaker_tick(&app->speaker);
@@ -302,6 +339,11 @@ void frame_app_on_photo(frame_app_t *app, const uint8_t *jpeg, uint32_t n, uint8
 void frame_app_on_button_level(frame_app_t *app, bool down)
 {
     frame_button_level(&app->button, down, &app->clock);
+}
+
+void frame_app_rx_overrun(frame_app_t *app)
+{
+    app->rx_overruns++;
 }
 
 void frame_app_receive(frame_app_t *app, const uint8_t *bytes, size_t n)

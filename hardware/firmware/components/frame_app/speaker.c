@@ -24,6 +24,8 @@ static void report_underrun(frame_speaker_t *s, size_t into_block)
                                     .mic_sample = (uint32_t)(s->clock->sample + into_block),
                                     .speaker_sample = s->position,
                                     .missing_samples = (uint16_t)s->hole};
+    s->underruns++;
+    s->underrun_samples += event.missing_samples;
     uint8_t out[GLINK_UNDERRUN_BYTES];
     (void)glink_report(s->link, out, glink_underrun_pack(&event, out, sizeof out));
 }

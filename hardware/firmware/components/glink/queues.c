@@ -5,6 +5,8 @@
 
 #include "glink_credit.h"
 
+#define EVENT_RETRY_US (GLINK_EVENT_RETRY_MS * UINT64_C(1000))
+
 bool glink_events_push(glink_events_t *events, uint16_t order, const uint8_t *payload, size_t n)
 {
     const bool room = events->count < GLINK_EVENT_SLOTS;
@@ -18,21 +20,54 @@ bool glink_events_push(glink_events_t *events, uint16_t order, const uint8_t *pa
     return room;
 }
 
-const glink_event_slot_t *glink_events_first(const glink_events_t *events)
+const glink_event_slot_t *glink_events_due(const glink_events_t *events)
 {
-    return events->count > 0u ? &events->slots[events->head] : NULL;
+    const bool due = events->count > 0u && (events->sent == 0u || events->again);
+    return due ? &events->slots[events->head] : NULL;
+}
+
+void glink_events_sent(glink_events_t *events, uint16_t seq, uint64_t now_us)
+{
+    events->sent++;
+    events->again = false;
+    events->seq = seq;
+    events->again_us = now_us + EVENT_RETRY_US;
 }
 
 void glink_events_pop(glink_events_t *events)
 {
     events->head = (uint8_t)((events->head + 1u) & (GLINK_EVENT_SLOTS - 1u));
     events->count--;
+    events->sent = 0u;
+    events->again = false;
+}
+
+void glink_events_acknowledged(glink_events_t *events, uint16_t seq)
+{
+    if (events->sent > 0u && seq == events->seq) glink_events_pop(events);
+}
+
+bool glink_events_tick(glink_events_t *events, uint64_t now_us)
+{
+    if (now_us < glink_events_next_us(events)) return true;
+    if (events->sent == GLINK_EVENT_TRIES) {
+        glink_events_pop(events);
+        return false;
+    }
+    events->again = true;
+    return true;
+}
+
+uint64_t glink_events_next_us(const glink_events_t *events)
+{
+    return events->sent > 0u && !events->again ? events->again_us : GLINK_NEVER;
 }
 
 bool glink_events_gone(const glink_events_t *events, uint16_t order)
 {
-    const glink_event_slot_t *first = glink_events_first(events);
-    return first == NULL || glink_seq_after(first->order, order);
+    if (events->count == 0u) return true;
+    const uint16_t oldest = events->slots[events->head].order;
+    return glink_seq_after(oldest, order) || (oldest == order && events->sent > 0u);
 }
 
 void glink_log_push(glink_log_t *log, const char *text, size_t n)

@@ -6,6 +6,7 @@
 
 #define HEARTBEAT_US (GLINK_HEARTBEAT_MS * UINT64_C(1000))
 #define DEAD_AFTER_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
+#define NO_SESSION_PAUSE_US 100000u
 
 void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t *app, uint16_t first_session)
 {
@@ -23,6 +24,20 @@ void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t
 }
 
 /* ---- sessions ---- */
+
+uint16_t glink_session_window(const glink_t *g, uint8_t chan)
+{
+    switch (chan) {
+    case GLINK_CHAN_RPC:
+        return g->identity.rpc_window;
+    case GLINK_CHAN_SPEAKER:
+        return g->identity.speaker_window;
+    case GLINK_CHAN_BULK_DOWN:
+        return g->identity.bulk_window;
+    default:
+        return 0u;
+    }
+}
 
 /* The log stays: what happened before the host came is worth reading. */
 void glink_session_close(glink_t *g)
@@ -56,6 +71,8 @@ static void leave_session(glink_t *g)
     glink_bulk_stop(&g->bulk);
     g->state = GLINK_LEAVING;
     g->link_due = GLINK_DUE_CLOSE;
+    g->events_acked = false; /* nobody answers any more; what waits for an answer goes out a last time */
+    g->events.again = true;
 }
 
 static void on_hello(glink_t *g, const uint8_t *body, size_t n)
@@ -74,6 +91,7 @@ static void on_hello(glink_t *g, const uint8_t *body, size_t n)
         if (g->last_session == 0u) g->last_session = 1u; /* session 0 means none */
         g->session = g->last_session;
         g->nonce = hello.nonce;
+        g->events_acked = hello.minor >= 1u;
         g->state = GLINK_GREETED;
     }
     /* An open session's host says Hello no more: an old one that is replayed must not keep the microphone on. */
@@ -89,15 +107,14 @@ static bool on_confirm(glink_t *g, const uint8_t *body, size_t n)
     if (g->state == GLINK_GREETED) {
         g->state = GLINK_OPEN;
         g->spoken_us = g->now_us;
-        glink_grant_open(&g->rpc_grant, g->identity.rpc_window, g->now_us);
-        glink_grant_open(&g->speaker_grant, g->identity.speaker_window, g->now_us);
-        glink_grant_open(&g->bulk_grant, g->identity.bulk_window, g->now_us);
-        glink_spend_open(&g->bulk_spend, GLINK_WINDOW_BULK_UP);
+        g->stats.sessions++;
+        for (uint8_t chan = 0; chan < GLINK_CHANNELS; chan++) {
+            glink_grant_open(&g->grants[chan], glink_session_window(g, chan), g->now_us);
+        }
+        glink_spend_open(&g->bulk_spend, confirm.bulk_window > 0u ? confirm.bulk_window : GLINK_WINDOW_BULK_UP);
     }
     /* The first grants tell the host that its CONFIRM arrived. */
-    g->rpc_grant.tell = true;
-    g->speaker_grant.tell = true;
-    g->bulk_grant.tell = true;
+    for (uint8_t chan = 0; chan < GLINK_CHANNELS; chan++) g->grants[chan].tell = true;
     return true;
 }
 
@@ -115,16 +132,14 @@ static void on_highest_sent(glink_t *g, const uint8_t *body, size_t n)
 {
     glink_highest_sent_t highest;
     glink_highest_sent_unpack(&highest, body, n);
-
-    glink_grant_t *grant = NULL;
-    if (highest.channel == GLINK_CHAN_RPC) grant = &g->rpc_grant;
-    if (highest.channel == GLINK_CHAN_SPEAKER) grant = &g->speaker_grant;
-    if (highest.channel == GLINK_CHAN_BULK_DOWN) grant = &g->bulk_grant;
-    if (grant == NULL) return;
+    if (glink_session_window(g, highest.channel) == 0u) return;
 
     uint16_t *seen = &g->rx_highest[highest.channel];
-    if (glink_seq_after(highest.seq, *seen)) *seen = highest.seq;
-    grant->tell = true;
+    if (glink_seq_after(highest.seq, *seen)) {
+        g->stats.rx_lost += (uint16_t)(highest.seq - *seen);
+        *seen = highest.seq;
+    }
+    g->grants[highest.channel].tell = true;
 }
 
 /* Returns whether the message was of use. */
@@ -155,6 +170,12 @@ static bool on_link(glink_t *g, const uint8_t *payload, size_t n)
     case GLINK_TYPE_CLOSE:
         end_session(g);
         return true;
+    case GLINK_TYPE_EVENT_ACK: {
+        glink_event_ack_t ack;
+        glink_event_ack_unpack(&ack, body, body_n);
+        glink_events_acknowledged(&g->events, ack.seq);
+        return true;
+    }
     default:
         return false;
     }
@@ -162,7 +183,6 @@ static bool on_link(glink_t *g, const uint8_t *payload, size_t n)
 
 static bool on_rpc(glink_t *g, const uint8_t *payload, size_t n)
 {
-    glink_grant_used(&g->rpc_grant, g->now_us);
     if (n < GLINK_CALL_BYTES || n > GLINK_RPC_MAX_PAYLOAD_BYTES || payload[0] != GLINK_TYPE_CALL) return false;
 
     glink_call_t call;
@@ -183,7 +203,6 @@ static bool on_rpc(glink_t *g, const uint8_t *payload, size_t n)
 
 static bool on_speaker(glink_t *g, uint8_t flags, const uint8_t *payload, size_t n)
 {
-    glink_grant_used(&g->speaker_grant, g->now_us);
     if (n < GLINK_SPEAKER_AUDIO_BYTES) return false;
     glink_speaker_audio_t audio;
     glink_speaker_audio_unpack(&audio, payload, n);
@@ -192,7 +211,6 @@ static bool on_speaker(glink_t *g, uint8_t flags, const uint8_t *payload, size_t
 
 static bool on_bulk_write(glink_t *g, const uint8_t *payload, size_t n)
 {
-    glink_grant_used(&g->bulk_grant, g->now_us);
     if (n < GLINK_BULK_WRITE_BYTES) return false;
     glink_bulk_write_t write;
     glink_bulk_write_unpack(&write, payload, n);
@@ -202,6 +220,7 @@ static bool on_bulk_write(glink_t *g, const uint8_t *payload, size_t n)
 /* Returns whether a fresh frame of the open session was of use. */
 static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
+    if (glink_session_window(g, header->chan) > 0u) glink_grant_used(&g->grants[header->chan], g->now_us);
     switch (header->chan) {
     case GLINK_CHAN_LINK:
         return on_link(g, payload, n);
@@ -222,7 +241,7 @@ static bool from_a_frame(const glink_header_t *header, const uint8_t *payload, s
     const uint8_t type = n > 0u ? payload[0] : 0u;
     switch (header->chan) {
     case GLINK_CHAN_LINK:
-        return type == GLINK_TYPE_HELLO_ACK || type == GLINK_TYPE_REFUSE;
+        return type == GLINK_TYPE_HELLO_ACK || type == GLINK_TYPE_REFUSE || type == GLINK_TYPE_RATE_SET;
     case GLINK_CHAN_RPC:
         return type == GLINK_TYPE_REPLY;
     case GLINK_CHAN_EVENT:
@@ -235,6 +254,18 @@ static bool from_a_frame(const glink_header_t *header, const uint8_t *payload, s
     }
 }
 
+/* A host still speaks in a session that we know no more, because we have booted since. It need not wait until we have
+ * been silent for long enough. What a frame says is not answered, nor is a Close: no two ends keep each other talking. */
+static void on_unknown_session(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
+{
+    const bool close = header->chan == GLINK_CHAN_LINK && n > 0u && payload[0] == GLINK_TYPE_CLOSE;
+    if (header->session == 0u || close || from_a_frame(header, payload, n)) return;
+    if (g->now_us < g->no_session_us) return;
+    g->no_session_us = g->now_us + NO_SESSION_PAUSE_US;
+    g->foreign_session = header->session;
+    g->link_due |= GLINK_DUE_NO_SESSION;
+}
+
 static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
     const bool link = header->chan == GLINK_CHAN_LINK && n > 0u;
@@ -245,6 +276,7 @@ static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *pa
     const bool listening = g->state == GLINK_GREETED || g->state == GLINK_OPEN;
     if (!listening || header->session != g->session) {
         g->stats.rx_foreign++;
+        if (g->state == GLINK_CLOSED) on_unknown_session(g, header, payload, n);
         return;
     }
     if (from_a_frame(header, payload, n)) {
@@ -261,6 +293,7 @@ static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *pa
         g->stats.rx_duplicates++;
         return;
     }
+    g->stats.rx_lost += (uint16_t)(header->seq - *highest - 1u);
     *highest = header->seq;
     g->heard_us = g->now_us; /* only now: a host that is gone is heard no more, whatever the line repeats */
 
@@ -311,9 +344,8 @@ void glink_tick(glink_t *g, uint64_t now_us)
         g->ping_token++;
         g->link_due |= GLINK_DUE_PING;
     }
-    glink_grant_tick(&g->rpc_grant, now_us);
-    glink_grant_tick(&g->speaker_grant, now_us);
-    glink_grant_tick(&g->bulk_grant, now_us);
+    for (size_t chan = 0; chan < GLINK_CHANNELS; chan++) glink_grant_tick(&g->grants[chan], now_us);
+    if (!glink_events_tick(&g->events, now_us)) g->stats.tx_dropped++;
     glink_spend_tick(&g->bulk_spend, g->bulk.active, g->tx_seq[GLINK_CHAN_BULK_UP], now_us);
 }
 
@@ -328,9 +360,8 @@ uint64_t glink_next_us(const glink_t *g)
     uint64_t next = g->heard_us + DEAD_AFTER_US;
     if (g->state != GLINK_OPEN) return next;
     if ((g->link_due & GLINK_DUE_PING) == 0u) next = earlier(next, g->spoken_us + HEARTBEAT_US);
-    next = earlier(next, glink_grant_next_us(&g->rpc_grant));
-    next = earlier(next, glink_grant_next_us(&g->speaker_grant));
-    next = earlier(next, glink_grant_next_us(&g->bulk_grant));
+    for (size_t chan = 0; chan < GLINK_CHANNELS; chan++) next = earlier(next, glink_grant_next_us(&g->grants[chan]));
+    next = earlier(next, glink_events_next_us(&g->events));
     return earlier(next, glink_spend_next_us(&g->bulk_spend));
 }
 

@@ -19,12 +19,27 @@ static bool take_due(glink_t *g, uint8_t bit)
     return due;
 }
 
-static size_t pack_credit(glink_t *g, glink_grant_t *grant, uint8_t chan, uint16_t free_slots, uint8_t *payload)
+static uint16_t free_slots(const glink_t *g, uint8_t chan)
 {
+    switch (chan) {
+    case GLINK_CHAN_RPC:
+        return (uint16_t)glink_rpc_free(&g->rpc);
+    case GLINK_CHAN_SPEAKER:
+        return g->app.speaker_free(g->app.ctx);
+    case GLINK_CHAN_BULK_DOWN:
+        return g->identity.bulk_window; /* what comes is taken at once */
+    default:
+        return 0u;
+    }
+}
+
+static size_t pack_credit(glink_t *g, uint8_t chan, uint8_t *payload)
+{
+    if (glink_session_window(g, chan) == 0u) return 0u;
     const uint16_t highest = g->rx_highest[chan];
-    const uint16_t allowed = (uint16_t)(highest + free_slots);
-    if (!glink_grant_due(grant, highest, allowed)) return 0u;
-    glink_grant_told(grant, allowed, g->now_us);
+    const uint16_t allowed = (uint16_t)(highest + free_slots(g, chan));
+    if (!glink_grant_due(&g->grants[chan], highest, allowed)) return 0u;
+    glink_grant_told(&g->grants[chan], allowed, g->now_us);
     const glink_credit_t credit = {.channel = chan, .allowed = allowed};
     return glink_credit_pack(&credit, payload, GLINK_MAX_PAYLOAD_BYTES);
 }
@@ -48,6 +63,11 @@ static size_t from_link(glink_t *g, glink_header_t *header, uint8_t *payload)
         header->session = 0u; /* it belongs to none, and leaves ours alone */
         return glink_refuse_pack(&refuse, payload, GLINK_MAX_PAYLOAD_BYTES);
     }
+    if (take_due(g, GLINK_DUE_NO_SESSION)) {
+        const glink_close_t close = {.reason = GLINK_CLOSE_REASON_NO_SESSION};
+        header->session = g->foreign_session;
+        return glink_close_pack(&close, payload, GLINK_MAX_PAYLOAD_BYTES);
+    }
     if (take_due(g, GLINK_DUE_HELLO_ACK)) {
         glink_hello_ack_t ack = g->identity;
         ack.nonce = g->nonce;
@@ -64,9 +84,8 @@ static size_t from_link(glink_t *g, glink_header_t *header, uint8_t *payload)
     }
     if (g->state != GLINK_OPEN) return 0u;
 
-    size_t n = pack_credit(g, &g->rpc_grant, GLINK_CHAN_RPC, (uint16_t)glink_rpc_free(&g->rpc), payload);
-    if (n == 0u) n = pack_credit(g, &g->speaker_grant, GLINK_CHAN_SPEAKER, g->app.speaker_free(g->app.ctx), payload);
-    if (n == 0u) n = pack_credit(g, &g->bulk_grant, GLINK_CHAN_BULK_DOWN, g->identity.bulk_window, payload);
+    size_t n = 0;
+    for (uint8_t chan = 0; chan < GLINK_CHANNELS && n == 0u; chan++) n = pack_credit(g, chan, payload);
     if (n == 0u) n = pack_highest_sent(g, payload);
     return n;
 }
@@ -90,21 +109,37 @@ static size_t pack_reply(glink_rpc_entry_t *entry, uint8_t *payload)
     return glink_reply_pack(&reply, payload, GLINK_MAX_PAYLOAD_BYTES);
 }
 
-/* Replies and events leave in the order in which they arose. */
+static size_t pack_event(glink_t *g, const glink_event_slot_t *event, glink_header_t *header, uint8_t *payload)
+{
+    const size_t n = event->n;
+    memcpy(payload, event->payload, n);
+    header->seq = (uint16_t)(g->tx_seq[GLINK_CHAN_EVENT] + 1u);
+    if (g->events.sent > 0u) {
+        header->flags = GLINK_FLAG_RETRY;
+        header->seq = g->events.seq;
+        g->stats.event_retries++;
+    }
+    if (g->events_acked) {
+        header->flags |= GLINK_FLAG_ACK_REQ;
+        glink_events_sent(&g->events, header->seq, g->now_us);
+    } else {
+        glink_events_pop(&g->events);
+    }
+    return n;
+}
+
+/* Replies and events leave in the order in which they arose; but no reply waits for an event that waits for the host. */
 static size_t from_rpc_and_events(glink_t *g, glink_header_t *header, uint8_t *payload)
 {
     glink_rpc_entry_t *reply = glink_rpc_first(&g->rpc);
-    const glink_event_slot_t *event = glink_events_first(&g->events);
+    const glink_event_slot_t *event = glink_events_due(&g->events);
     if (reply != NULL && (event == NULL || glink_seq_after(event->order, reply->order))) {
         header->chan = GLINK_CHAN_RPC;
         return pack_reply(reply, payload);
     }
     if (event == NULL) return 0u;
     header->chan = GLINK_CHAN_EVENT;
-    const size_t n = event->n;
-    memcpy(payload, event->payload, n);
-    glink_events_pop(&g->events);
-    return n;
+    return pack_event(g, event, header, payload);
 }
 
 static size_t from_bulk(glink_t *g, glink_header_t *header, uint8_t *payload)
@@ -158,7 +193,8 @@ static bool load_frame(glink_t *g)
     for (size_t i = 0; i < orders[g->state].n && n == 0u; i++) n = orders[g->state].sources[i](g, &header, payload);
     if (n == 0u) return false;
 
-    if (header.session != 0u) header.seq = ++g->tx_seq[header.chan];
+    const bool numbered = g->session != 0u && header.session == g->session;
+    if (numbered && (header.flags & GLINK_FLAG_RETRY) == 0u) header.seq = ++g->tx_seq[header.chan];
     g->tx_end = (uint16_t)glink_frame_seal(g->tx, &header, n);
     const bool lead = g->lead || g->now_us - g->wire_us >= IDLE_US;
     g->tx_at = (uint16_t)(lead ? 0u : 1u);

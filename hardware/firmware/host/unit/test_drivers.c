@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What drivers may do to the frame that the simulated one never does: blocks of any size, lost samples, a camera that
- * cannot start, never ends, or ends twice. The host is only as much of one as that needs. */
+ * cannot start, never ends, or ends twice. The host is only as much of one as that needs: of version 1.0, which
+ * acknowledges nothing. */
 #include <string.h>
 
 #include "check.h"
@@ -102,7 +103,7 @@ static uint8_t ask(uint8_t method)
 
 static void boot(void)
 {
-    static const uint8_t hello[] = {GLINK_TYPE_HELLO, GLINK_MAJOR, GLINK_MINOR, 1, 0, 0, 0};
+    static const uint8_t hello[] = {GLINK_TYPE_HELLO, GLINK_MAJOR, 0, 1, 0, 0, 0};
     static const uint8_t confirm[] = {GLINK_TYPE_CONFIRM, 1, 0, 0, 0};
     const frame_hal_t hal = {.led = hal_led,
                              .mic_enable = hal_switch,
@@ -340,6 +341,33 @@ static void a_gauge_that_lies_is_none(void)
     CHECK(state.battery_percent == 255u);
 }
 
+static void what_the_driver_tells_is_counted(void)
+{
+    boot();
+    now_us = frame_app_next_us(&app);
+    CHECK(now_us != GLINK_NEVER);
+    frame_app_tick(&app, now_us);
+    wait(1000);
+    CHECK(app.loop_worst_us == 0u);
+    now_us = frame_app_next_us(&app) + 700u;
+    frame_app_tick(&app, now_us);
+    CHECK(app.loop_worst_us == 700u);
+    fetch();
+    now_us = frame_app_next_us(&app) + 600u;
+    frame_app_tick(&app, now_us);
+    CHECK(app.loop_worst_us == 700u); /* the worst, not the last */
+    for (unsigned i = 0; i < 3u; i++) frame_app_rx_overrun(&app);
+
+    CHECK(ask(GLINK_METHOD_GET_STATS) == GLINK_RPC_STATUS_OK);
+    size_t n = 0;
+    glink_get_stats_result_t stats;
+    const uint8_t *reply = next_on(GLINK_CHAN_RPC, &n);
+    CHECK(reply != NULL && n == GLINK_REPLY_BYTES + GLINK_GET_STATS_RESULT_BYTES);
+    if (reply == NULL) return;
+    glink_get_stats_result_unpack(&stats, reply + GLINK_REPLY_BYTES, n - GLINK_REPLY_BYTES);
+    CHECK(stats.loop_worst_us == 700u && stats.rx_overruns == 3u && stats.sessions == 1u && stats.baud == 0u);
+}
+
 void test_drivers(void)
 {
     a_camera_that_cannot_start();
@@ -352,4 +380,5 @@ void test_drivers(void)
     what_is_dropped_leaves_no_trace_in_the_encoder();
     the_speaker_is_pulled_in_any_size();
     a_gauge_that_lies_is_none();
+    what_the_driver_tells_is_counted();
 }

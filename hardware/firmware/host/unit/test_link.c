@@ -100,6 +100,12 @@ static void hear_call(uint16_t call_id)
     hear_next(GLINK_CHAN_RPC, call, sizeof call);
 }
 
+static void hear_event_ack(uint16_t seq)
+{
+    const uint8_t ack[] = {GLINK_TYPE_EVENT_ACK, (uint8_t)seq, (uint8_t)(seq >> 8)};
+    hear_next(GLINK_CHAN_LINK, ack, sizeof ack);
+}
+
 typedef struct spoken {
     glink_header_t header;
     uint8_t payload[GLINK_MAX_PAYLOAD_BYTES];
@@ -151,9 +157,9 @@ static void boot(void)
     glink_tick(&g, now_us);
 }
 
-static void open_session(void)
+static void open_session(uint8_t minor)
 {
-    static const uint8_t hello[] = {GLINK_TYPE_HELLO, GLINK_MAJOR, GLINK_MINOR, 9, 0, 0, 0};
+    const uint8_t hello[] = {GLINK_TYPE_HELLO, GLINK_MAJOR, minor, 9, 0, 0, 0};
     static const uint8_t confirm[] = {GLINK_TYPE_CONFIRM, 9, 0, 0, 0};
     boot();
     hear(GLINK_CHAN_LINK, 0, 1, hello, sizeof hello);
@@ -166,13 +172,13 @@ static void open_session(void)
 
 static void session_numbers_leave_out_zero(void)
 {
-    open_session();
+    open_session(GLINK_MINOR);
     CHECK(g.session == 1u); /* 0xFFFF + 1 would be 0, which means none */
 }
 
 static void a_call_that_runs_is_pending_and_runs_once(void)
 {
-    open_session();
+    open_session(GLINK_MINOR);
     next_status = GLINK_RPC_STATUS_PENDING;
     hear_call(5);
     CHECK(calls == 1u && listen() == 0u);
@@ -194,7 +200,7 @@ static void a_call_that_runs_is_pending_and_runs_once(void)
 
 static void the_ninth_call_under_way_is_not_run(void)
 {
-    open_session();
+    open_session(GLINK_MINOR);
     next_status = GLINK_RPC_STATUS_PENDING;
     for (uint16_t id = 1; id <= 9; id++) hear_call(id);
     CHECK(calls == GLINK_WINDOW_RPC);
@@ -209,7 +215,7 @@ static void the_most_urgent_goes_first(void)
     static const uint8_t want[] = {GLINK_CHAN_LINK,  GLINK_CHAN_MIC,     GLINK_CHAN_MIC, GLINK_CHAN_EVENT,
                                    GLINK_CHAN_RPC,   GLINK_CHAN_EVENT,   GLINK_CHAN_BULK_UP,
                                    GLINK_CHAN_LOG};
-    open_session();
+    open_session(0);
     glink_log(&g, "line", 4); /* asked for in the order least urgent first */
     glink_send_object(&g, 1, read_octets, object, sizeof object, 0);
     (void)glink_report(&g, event, sizeof event);
@@ -221,12 +227,60 @@ static void the_most_urgent_goes_first(void)
     CHECK(listen() == sizeof want);
     for (size_t i = 0; i < sizeof want; i++) CHECK(spoken[i].header.chan == want[i]);
     CHECK((spoken[6].header.flags & GLINK_FLAG_LAST) != 0u);
+    CHECK(spoken[3].header.flags == 0u && spoken[5].header.flags == 0u); /* this host acknowledges no events */
+}
+
+/* What arose in which order, and what leaves in which: E is an event, R a reply, A an acknowledgement that comes in. */
+static void no_reply_waits_for_an_event_that_waits_for_the_host(void)
+{
+    static const uint8_t event[] = {GLINK_TYPE_LED_EVENT, 0};
+    static const struct {
+        const char *arises;
+        const char *leaves;
+    } table[] = {
+        {"ER", "ER"}, {"RE", "RE"}, {"EER", "ER"}, {"REE", "RE"}, {"ERAER", "ERER"}, {"EERA", "ERE"}, {"EERAA", "ERE"},
+    };
+    for (size_t row = 0; row < sizeof table / sizeof table[0]; row++) {
+        open_session(1);
+        char left[16] = {0};
+        size_t n = 0;
+        uint16_t call_id = 0;
+        for (const char *what = table[row].arises; *what != '\0'; what++) {
+            const bool ack = *what == 'A';
+            if (*what == 'E') (void)glink_report(&g, event, sizeof event);
+            if (*what == 'R') hear_call(++call_id);
+            if (!ack && what[1] != 'A' && what[1] != '\0') continue; /* what arises together leaves together */
+            if (ack) hear_event_ack(g.events.seq);
+            const size_t frames = listen();
+            for (size_t i = 0; i < frames; i++) left[n++] = spoken[i].header.chan == GLINK_CHAN_EVENT ? 'E' : 'R';
+        }
+        size_t same = 0;
+        while (left[same] != '\0' && left[same] == table[row].leaves[same]) same++;
+        CHECK(left[same] == '\0' && table[row].leaves[same] == '\0');
+    }
+}
+
+static void an_event_keeps_its_number_until_it_is_acknowledged(void)
+{
+    static const uint8_t event[] = {GLINK_TYPE_LED_EVENT, 0};
+    open_session(1);
+    g.tx_seq[GLINK_CHAN_EVENT] = 0xFFFFu;
+    for (unsigned i = 0; i < 2u; i++) (void)glink_report(&g, event, sizeof event);
+    CHECK(listen() == 1u && spoken[0].header.seq == 0u && spoken[0].header.flags == GLINK_FLAG_ACK_REQ);
+    glink_tick(&g, now_us += GLINK_EVENT_RETRY_MS * 1000u);
+    CHECK(listen() == 1u && spoken[0].header.seq == 0u);
+    CHECK(spoken[0].header.flags == (GLINK_FLAG_ACK_REQ | GLINK_FLAG_RETRY) && g.stats.event_retries == 1u);
+    hear_event_ack(0xFFFFu);
+    CHECK(listen() == 0u);
+    hear_event_ack(0);
+    CHECK(listen() == 1u && spoken[0].header.seq == 1u && spoken[0].header.flags == GLINK_FLAG_ACK_REQ);
+    CHECK(g.stats.tx_dropped == 0u);
 }
 
 static void a_stalled_object_asks_for_credit(void)
 {
     static uint8_t object[20u * GLINK_MAX_CHUNK_BYTES];
-    open_session();
+    open_session(GLINK_MINOR);
     glink_send_object(&g, 1, read_octets, object, sizeof object, 0);
     CHECK(listen() == GLINK_WINDOW_BULK_UP);
     glink_tick(&g, now_us += 1000);
@@ -251,7 +305,7 @@ static void octet_by_octet_is_the_same(void)
     for (int round = 0; round < 2; round++) {
         uint8_t *out = round == 0 ? whole : pieces;
         const size_t cap = round == 0 ? WIRE_ROOM : 1u;
-        open_session();
+        open_session(GLINK_MINOR);
         mic_frames = 3;
         for (uint16_t id = 1; id <= 5; id++) hear_call(id);
         size_t at = 0;
@@ -268,7 +322,7 @@ static void octet_by_octet_is_the_same(void)
 static void a_zero_leads_after_a_pause_or_an_abort(void)
 {
     uint8_t out[64];
-    open_session();
+    open_session(GLINK_MINOR);
     mic_frames = 1;
     glink_tick(&g, now_us += 19999);
     CHECK(glink_transmit(&g, out, sizeof out) > 0u && out[0] != 0u);
@@ -287,7 +341,7 @@ static void a_zero_leads_after_a_pause_or_an_abort(void)
 static void sequence_numbers_wrap(void)
 {
     static const uint8_t ping[] = {GLINK_TYPE_PING, 1, 0, 0, 0};
-    open_session();
+    open_session(GLINK_MINOR);
     for (uint32_t i = 0; i < 70000u; i++) {
         hear_next(GLINK_CHAN_LINK, ping, sizeof ping);
         const size_t n = listen();
@@ -305,9 +359,9 @@ static void sequence_numbers_wrap(void)
 static void everything_wrong_is_counted(void)
 {
     static const uint8_t ping[] = {GLINK_TYPE_PING, 1, 0, 0, 0};
-    static const uint8_t unknown[] = {200};
+    static const uint8_t unknown[] = {200, 0};
     static uint8_t long_call[GLINK_RPC_MAX_PAYLOAD_BYTES + 1u] = {GLINK_TYPE_CALL};
-    open_session();
+    open_session(GLINK_MINOR);
     hear(GLINK_CHAN_LINK, (uint16_t)(g.session + 1u), 50, ping, sizeof ping);
     CHECK(g.stats.rx_foreign == 1u);
     hear_next(GLINK_CHAN_LINK, unknown, sizeof unknown);
@@ -318,6 +372,9 @@ static void everything_wrong_is_counted(void)
     hear_next(GLINK_CHAN_TEST, unknown, 1);
     hear(77, g.session, 1, unknown, 1);
     CHECK(g.stats.rx_refused == 7u && calls == 0u);
+    CHECK(g.stats.rx_lost == 0u);
+    hear(GLINK_CHAN_LINK, g.session, (uint16_t)(host_seq[GLINK_CHAN_LINK] + 10u), ping, sizeof ping);
+    CHECK(g.stats.rx_lost == 9u);
     glink_receive(&g, (const uint8_t *)"\0junk\0", 6);
     CHECK(g.stats.rx_bad == 1u);
     CHECK(g.state == GLINK_OPEN && ended == 0u);
@@ -325,7 +382,7 @@ static void everything_wrong_is_counted(void)
 
 static void silence_ends_the_session(void)
 {
-    open_session();
+    open_session(GLINK_MINOR);
     const uint64_t dead_us = now_us + GLINK_DEAD_AFTER_MS * 1000u;
     while (g.state == GLINK_OPEN && now_us < dead_us + 1000000u) {
         const uint64_t next = glink_next_us(&g);
@@ -345,6 +402,8 @@ void test_link(void)
     a_call_that_runs_is_pending_and_runs_once();
     the_ninth_call_under_way_is_not_run();
     the_most_urgent_goes_first();
+    no_reply_waits_for_an_event_that_waits_for_the_host();
+    an_event_keeps_its_number_until_it_is_acknowledged();
     a_stalled_object_asks_for_credit();
     octet_by_octet_is_the_same();
     a_zero_leads_after_a_pause_or_an_abort();

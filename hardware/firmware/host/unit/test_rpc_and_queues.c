@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "glink_credit.h"
 #include "glink_queues.h"
 #include "glink_rpc.h"
 
@@ -79,12 +80,55 @@ static void the_oldest_event_goes(void)
     CHECK(glink_events_gone(&events, 0));
     CHECK(!glink_events_gone(&events, 1));
     for (uint8_t i = 1; i <= GLINK_EVENT_SLOTS; i++) {
-        const glink_event_slot_t *first = glink_events_first(&events);
+        const glink_event_slot_t *first = glink_events_due(&events);
         CHECK(first != NULL && first->n == 1u && first->payload[0] == i);
         glink_events_pop(&events);
     }
-    CHECK(glink_events_first(&events) == NULL);
+    CHECK(glink_events_due(&events) == NULL);
     CHECK(glink_events_gone(&events, GLINK_EVENT_SLOTS));
+}
+
+static void an_event_waits_for_its_acknowledgement(void)
+{
+    static glink_events_t events;
+    const uint64_t retry_us = GLINK_EVENT_RETRY_MS * UINT64_C(1000);
+    uint64_t now_us = 5000000u;
+    memset(&events, 0, sizeof events);
+    for (uint8_t i = 0; i < 3u; i++) CHECK(glink_events_push(&events, i, &i, 1));
+    CHECK(glink_events_next_us(&events) == GLINK_NEVER);
+    glink_events_acknowledged(&events, 0); /* nothing has gone out: nothing can be acknowledged */
+    CHECK(glink_events_due(&events)->payload[0] == 0u && !glink_events_gone(&events, 0));
+
+    glink_events_sent(&events, 0xFFFFu, now_us);
+    CHECK(glink_events_due(&events) == NULL); /* the next ones wait behind it */
+    CHECK(glink_events_gone(&events, 0) && !glink_events_gone(&events, 1));
+    CHECK(glink_events_next_us(&events) == now_us + retry_us);
+    CHECK(glink_events_tick(&events, now_us + retry_us - 1u) && glink_events_due(&events) == NULL);
+    CHECK(glink_events_tick(&events, now_us += retry_us) && glink_events_due(&events)->payload[0] == 0u);
+    CHECK(glink_events_next_us(&events) == GLINK_NEVER); /* it is due, whenever the line has room for it */
+    CHECK(glink_events_tick(&events, now_us + 10u * retry_us) && glink_events_due(&events)->payload[0] == 0u);
+    glink_events_acknowledged(&events, 0xFFFEu);
+    CHECK(glink_events_due(&events)->payload[0] == 0u);
+    glink_events_acknowledged(&events, 0xFFFFu);
+    CHECK(glink_events_due(&events)->payload[0] == 1u && !glink_events_gone(&events, 1));
+
+    for (unsigned tries = 1; tries < GLINK_EVENT_TRIES; tries++) {
+        glink_events_sent(&events, 0, now_us);
+        CHECK(glink_events_tick(&events, now_us += retry_us) && glink_events_due(&events)->payload[0] == 1u);
+    }
+    glink_events_sent(&events, 0, now_us);
+    CHECK(glink_events_tick(&events, now_us + retry_us - 1u) && glink_events_due(&events) == NULL);
+    CHECK(!glink_events_tick(&events, now_us += retry_us)); /* given up */
+    CHECK(glink_events_due(&events)->payload[0] == 2u);
+    glink_events_acknowledged(&events, 0); /* too late: the next one has not gone out */
+    CHECK(glink_events_due(&events)->payload[0] == 2u);
+
+    glink_events_sent(&events, 1, now_us);
+    for (uint8_t i = 3; i < 2u + GLINK_EVENT_SLOTS; i++) CHECK(glink_events_push(&events, i, &i, 1));
+    CHECK(!glink_events_push(&events, 99, &(uint8_t){99}, 1)); /* the oldest one goes, also while it waits */
+    CHECK(glink_events_due(&events)->payload[0] == 3u);
+    glink_events_acknowledged(&events, 1);
+    CHECK(glink_events_due(&events)->payload[0] == 3u);
 }
 
 static void the_log_counts_what_it_drops(void)
@@ -146,6 +190,7 @@ void test_rpc_and_queues(void)
     running_calls_are_never_given_up();
     replies_leave_in_order();
     the_oldest_event_goes();
+    an_event_waits_for_its_acknowledgement();
     the_log_counts_what_it_drops();
     an_object_is_sent_from_any_offset();
 }

@@ -45,6 +45,9 @@ typedef struct frame_app {
     frame_photo_t photo;
     frame_intake_t intake;
     frame_button_t button;
+    uint32_t rx_overruns;      /* since boot, like the two below */
+    uint32_t loop_worst_us;    /* how late frame_app_tick() came to its own deadline, at worst */
+    uint32_t mic_dropped;      /* AudioFrames of the sessions before this one */
 } frame_app_t;
 
 /* All RAM that the portable part of the frame needs, beside the camera's buffer. */
@@ -81,6 +84,9 @@ void frame_app_on_photo(frame_app_t *app, const uint8_t *jpeg, uint32_t n, uint8
 void frame_app_on_button_level(frame_app_t *app, bool down);
 
 /* ---- wire ---- */
+
+/* The driver has lost octets that came in: its ring was full, or the UART's. Counted, nothing else. */
+void frame_app_rx_overrun(frame_app_t *app);
 
 /* Takes octets as they come. */
 void frame_app_receive(frame_app_t *app, const uint8_t *bytes, size_t n);

@@ -51,6 +51,8 @@ typedef struct frame_speaker {
     uint32_t played;    /* samples of it that reached the speaker */
     uint32_t hole;      /* samples of silence in their place, since the hole began */
     uint64_t starve_us; /* while it is buffering: when it is given up */
+    uint32_t underruns; /* holes that were reported since boot, and how long they were */
+    uint32_t underrun_samples;
 } frame_speaker_t;
 
 void frame_speaker_init(frame_speaker_t *s, const frame_hal_t *hal, const frame_clock_t *clock, glink_t *link,

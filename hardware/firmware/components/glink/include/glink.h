@@ -29,10 +29,9 @@ _Static_assert(GLINK_CHAN_TEST + 1u == GLINK_CHANNELS, "one sequence number per 
 
 /* What the transport's receive ring must hold: USB-Serial-JTAG drops what its ring cannot take, silently. */
 #define GLINK_RX_RING_BYTES 16384u
-#define GLINK_UNCREDITED_BYTES 512u /* the host's uncredited traffic in 400 ms, a flash erase */
 _Static_assert(GLINK_WINDOW_RPC * GLINK_RPC_MAX_WIRE_BYTES +
                        GLINK_WINDOW_SPEAKER * GLINK_WIRE_BYTES(GLINK_SPEAKER_AUDIO_BYTES + 2u * GLINK_FRAME_SAMPLES) +
-                       GLINK_WINDOW_BULK_DOWN * GLINK_MAX_WIRE_BYTES + GLINK_UNCREDITED_BYTES <=
+                       (GLINK_WINDOW_BULK_DOWN + GLINK_WINDOW_TEST) * GLINK_MAX_WIRE_BYTES + GLINK_UNCREDITED_BYTES <=
                    GLINK_RX_RING_BYTES,
                "every window at once fits the receive ring");
 
@@ -72,7 +71,7 @@ typedef enum glink_state {
     GLINK_CLOSED,  /* only a HELLO is listened to */
     GLINK_GREETED, /* HELLO answered; nothing but CONFIRM counts */
     GLINK_OPEN,
-    GLINK_LEAVING, /* the host fell silent: the last events go out, then CLOSE */
+    GLINK_LEAVING, /* the host fell silent: the last events go out, once each, then CLOSE */
 } glink_state_t;
 
 typedef struct glink_stats {
@@ -81,8 +80,11 @@ typedef struct glink_stats {
     uint32_t rx_foreign;    /* of another session, or of none */
     uint32_t rx_duplicates; /* sequence number at or behind the highest */
     uint32_t rx_refused;    /* valid, but not to be used: unknown type, no room, too early */
+    uint32_t rx_lost;       /* gaps in the host's sequence numbers */
     uint32_t tx_frames;
-    uint32_t tx_dropped; /* events that had to go because nobody read them */
+    uint32_t tx_dropped;    /* events that had to go because nobody read or acknowledged them */
+    uint32_t event_retries; /* events that were sent again */
+    uint32_t sessions;      /* that were confirmed */
 } glink_stats_t;
 
 /* 11 KB. The fields are glink's own; read `stats` if you like. */
@@ -95,10 +97,13 @@ typedef struct glink {
     uint64_t heard_us;  /* last valid frame of this session */
     uint64_t spoken_us; /* last frame that we sent in it */
     uint64_t wire_us;   /* last octet handed to the transport */
+    uint64_t no_session_us; /* not before this time is a host told again that we know its session no more */
     uint8_t state;      /* glink_state_t */
     uint8_t link_due;   /* bits: messages of the link channel that are due */
+    bool events_acked;  /* the host acknowledges events */
     uint16_t session;
     uint16_t last_session;
+    uint16_t foreign_session; /* the one that we know no more */
     uint16_t order;       /* stamps replies and events, so that both leave in the order they arose */
     uint32_t nonce;       /* of the HELLO that this session answers */
     uint32_t ping_token;  /* ours */
@@ -107,9 +112,7 @@ typedef struct glink {
 
     uint16_t rx_highest[GLINK_CHANNELS];
     uint16_t tx_seq[GLINK_CHANNELS];
-    glink_grant_t rpc_grant;
-    glink_grant_t speaker_grant;
-    glink_grant_t bulk_grant;
+    glink_grant_t grants[GLINK_CHANNELS]; /* used where glink_session_window() is not 0 */
     glink_spend_t bulk_spend;
 
     glink_events_t events;
@@ -155,7 +158,8 @@ uint64_t glink_next_us(const glink_t *g);
  * Returns its stamp for glink_reported(). */
 uint16_t glink_report(glink_t *g, const uint8_t *event, size_t n);
 
-/* Whether the event with this stamp went out (or was dropped). Ask soon: stamps repeat after 2^15 messages. */
+/* Whether the event with this stamp went out at least once (or was dropped). Ask soon: stamps repeat after 2^15
+ * messages. */
 bool glink_reported(const glink_t *g, uint16_t stamp);
 
 /* Ends a call that was answered PENDING. `n` <= GLINK_RPC_MAX_RESULT_BYTES.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What waits to be sent beside replies and audio: events, log lines, and the object that is being read.
- * Events and log never wait for the host: when a queue is full its oldest entry goes.
+ * Nobody who reports an event or writes a line waits for the host: when a queue is full its oldest entry goes.
+ * The oldest event stays queued until the host has acknowledged it, and is sent again meanwhile; so they keep their order.
  * Threads: each queue belongs to one task. */
 #ifndef GLINK_QUEUES_H
 #define GLINK_QUEUES_H
@@ -14,7 +15,7 @@
 #define GLINK_EVENT_SLOTS 16u
 #define GLINK_EVENT_MAX_BYTES 16u
 #define GLINK_LOG_SLOTS 4u
-#define GLINK_LOG_MAX_BYTES 96u
+#define GLINK_LOG_MAX_BYTES GLINK_MAX_LOG_BYTES
 
 _Static_assert(GLINK_UNDERRUN_BYTES <= GLINK_EVENT_MAX_BYTES, "the longest event fits");
 _Static_assert((GLINK_EVENT_SLOTS & (GLINK_EVENT_SLOTS - 1u)) == 0u, "slots are found by masking");
@@ -30,18 +31,34 @@ typedef struct glink_events {
     glink_event_slot_t slots[GLINK_EVENT_SLOTS];
     uint8_t head;
     uint8_t count;
+    uint8_t sent;      /* how often the oldest one went out; the others never did */
+    bool again;        /* it is to go out once more */
+    uint16_t seq;      /* the number that it went out under */
+    uint64_t again_us; /* when it goes out once more, or is given up */
 } glink_events_t;
 
 /* Queues an event of `n` <= GLINK_EVENT_MAX_BYTES octets. Returns false when the oldest one was lost for it. */
 bool glink_events_push(glink_events_t *events, uint16_t order, const uint8_t *payload, size_t n);
 
-/* Returns the oldest event or NULL; it stays queued. */
-const glink_event_slot_t *glink_events_first(const glink_events_t *events);
+/* Returns the event that is to go out now, or NULL: none waits, or the oldest one waits for its acknowledgement. */
+const glink_event_slot_t *glink_events_due(const glink_events_t *events);
+
+/* The event that is due goes out under `seq` and stays until it is acknowledged. */
+void glink_events_sent(glink_events_t *events, uint16_t seq, uint64_t now_us);
 
 /* Removes the oldest event. Precondition: there is one. */
 void glink_events_pop(glink_events_t *events);
 
-/* Whether the event with this stamp has left the queue. */
+/* The host has got the event that went out under `seq`; without effect unless that is the one that waits. */
+void glink_events_acknowledged(glink_events_t *events, uint16_t seq);
+
+/* Makes the event that waits due again. Returns false when it was given up instead, after GLINK_EVENT_TRIES. */
+bool glink_events_tick(glink_events_t *events, uint64_t now_us);
+
+/* Returns when glink_events_tick() has something to do, GLINK_NEVER if nothing. */
+uint64_t glink_events_next_us(const glink_events_t *events);
+
+/* Whether the event with this stamp went out at least once, or is lost. */
 bool glink_events_gone(const glink_events_t *events, uint16_t order);
 
 typedef struct glink_log {
