@@ -17,7 +17,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from .device_core import DeviceApi, DeviceCore, T, run_quietly
-from .errors import BridgeError, DeviceLost, LocalProtocolError, RequestTimeout, TransportError
+from .errors import (
+    BridgeError,
+    DeviceLost,
+    DeviceNotFound,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestTimeout,
+    TransportError,
+)
 from .link import HELLO_TIMEOUT_S, Link
 from .link_events import Crashed
 from .messages import CloseReason
@@ -109,12 +117,16 @@ class Device(DeviceApi):
             RemoteProtocolError: what answers is no frame, or of another protocol version.
         """
         from .discovery import same_port_again
+        from .port_errors import unanswered
 
         transport = open_transport(port, baud, peripherals)
         _log.info("port %s opened", transport.name)
         find = same_port_again(port)
         reopen = functools.partial(open_transport, baud=baud, peripherals=peripherals)
-        return cls(transport, lambda: reopen(find()), timeout_s, keep_crash=keep_crash, make_link=make_link)
+        try:
+            return cls(transport, lambda: reopen(find()), timeout_s, keep_crash=keep_crash, make_link=make_link)
+        except (DeviceNotFound, RemoteProtocolError) as error:
+            raise unanswered(port, error) from error.__cause__
 
     def close(self, reason: CloseReason = CloseReason.DONE) -> None:
         if self._stop is None:

@@ -327,11 +327,14 @@ class Link:
             sample = f' ("{shown}")' if shown else f" ({len(self._evidence)} bytes that are no text)"
             return RemoteProtocolError(
                 f"Something answers on {self._port_name}, but it is no lorgnette frame{sample}.",
-                "Choose another port (lorgnette devices), check --baud, or put the firmware on it (hardware/README.md)",
+                "Choose another port (lorgnette devices), or put the firmware on it (hardware/README.md)",
             )
+        remedy = "Check the cable, press the board's RESET button, and see that it runs lorgnette's firmware"
+        if self._port_name.startswith("socket://"):
+            remedy = "See whether another program is connected to it: a serial server serves one at a time"
         return DeviceNotFound(
             f"Nothing answers on {self._port_name} within {self._hello_timeout_s:g} s.",
-            "Check the cable and that the board runs lorgnette's firmware; without a board use --port sim://",
+            f"{remedy}; without a board use --port sim://",
         )
 
     def _log(self, direction: str, frame: Frame, size_bytes: int) -> None:

@@ -1,6 +1,6 @@
-"""Why a port could not be opened, in one sentence, and the exact command that helps.
+"""Why a port could not be opened or does not answer, in one sentence, and the exact command that helps.
 
-Knows the usual culprits on each system. Looks at /proc only where there is one and only after something failed.
+Knows the usual culprits on each system. Looks for them only after something failed.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import os
 import sys
 from pathlib import Path
 
-from .errors import DeviceBusy, DeviceNotFound, DevicePermission, TransportError
+from .errors import BridgeError, DeviceBusy, DeviceNotFound, DevicePermission, TransportError, VersionMismatch
+from .port_holder import PROXY, Holder, holder_of, is_running, lorgnette_command
 
-# Programs that open every new serial port to see what it is.
-_MODEM_MANAGER = "ModemManager"
 _BRLTTY = "brltty"
+
+# Programs that open every new serial port to see what it is, and what stops them.
+_CULPRITS = {
+    "ModemManager": "Wait 20 s after plugging in, or stop it: sudo systemctl stop ModemManager",
+    _BRLTTY: "Remove it: sudo apt remove brltty",
+}
 
 _USE_SIMULATOR = "or use --port sim:// for the simulated frame"
 
@@ -22,8 +27,7 @@ _USE_SIMULATOR = "or use --port sim:// for the simulated frame"
 def open_error(port: str, error: Exception) -> TransportError:
     """The error to raise for a port that could not be opened."""
     found = _diagnose(port, error)
-    if port.startswith("/dev/tty."):  # macOS has two names for each port, and this one is for calls that come in
-        found.remedy = f"Use the port's other name: --port {port.replace('/dev/tty.', '/dev/cu.', 1)}"
+    found.remedy = _cu_instead(port) or found.remedy
     return found
 
 
@@ -49,7 +53,7 @@ def not_found(port: str) -> DeviceNotFound:
 
     names = [p.device for p in list_serial_ports()]
     there = f"There is {', '.join(names)}." if names else "There is no serial port at all."
-    if _running(_BRLTTY):
+    if is_running(_BRLTTY):
         return DeviceNotFound(
             f"There is no port {port}. {there} The program brltty is running and takes USB serial boards away.",
             "Remove it: sudo apt remove brltty; then plug the board in again",
@@ -59,67 +63,88 @@ def not_found(port: str) -> DeviceNotFound:
     )
 
 
+def unanswered(port: str, error: BridgeError) -> BridgeError:
+    """The error to raise for a port that was opened and behind which no frame answered, as `error` says.
+
+    Names a program that reads from the same port, as one can that opened it without claiming it, and macOS's other
+    name of the port.
+    """
+    if "://" in port or isinstance(error, VersionMismatch):
+        return error
+    if (holder := holder_of(port)) is not None and holder.command != PROXY:
+        return DeviceBusy(f"{str(error).rstrip('.')}; it is in use by {holder}, too.", _remedy(holder))
+    error.remedy = _cu_instead(port) or error.remedy
+    return error
+
+
+def _cu_instead(port: str) -> str:
+    """macOS has two names for each port; /dev/tty.* is for calls that come in."""
+    if not port.startswith("/dev/tty."):
+        return ""
+    return f"Use the port's other name: --port {port.replace('/dev/tty.', '/dev/cu.', 1)}"
+
+
 def _busy(port: str) -> DeviceBusy:
-    holder = process_holding(port)
-    if holder is None:
-        return DeviceBusy(f"Another program holds {port}.", f"Close the serial monitor, or find it: fuser {port}")
-    name, pid = holder
-    if name == _MODEM_MANAGER:
-        remedy = "Wait 20 s after plugging in, or stop it: sudo systemctl stop ModemManager"
-    elif name == _BRLTTY:
-        remedy = "Remove it: sudo apt remove brltty"
-    else:
-        remedy = f"Close that program, or end it: kill {pid}"
-    return DeviceBusy(f"{name} (process {pid}) holds {port}.", remedy)
+    holder = holder_of(port)
+    if holder is not None:
+        return DeviceBusy(f"{port} is in use by {holder}.", _remedy(holder))
+    sentence = f"Another program holds {port}."
+    for name, remedy in _CULPRITS.items():
+        if is_running(name):  # as another user, so that the files that it has open cannot be seen
+            return DeviceBusy(f"{sentence} It may be {name}, which opens every new serial port.", remedy)
+    if sys.platform == "win32":
+        return DeviceBusy(sentence, "Close the serial monitor, or the other lorgnette, and try again")
+    return DeviceBusy(sentence, f"Close the serial monitor, or find it: sudo lsof {port}")
+
+
+def _remedy(holder: Holder) -> str:
+    """What to do about a process that is in the way."""
+    if holder.command:
+        own = lorgnette_command(sys.orig_argv)
+        again = f"then: {own}" if own else "then try again"
+        instead = "Ask it by voice" if holder.command == "lorgnette run" else "Wait until it ends"
+        return f"{instead}, or end it with Ctrl-C in its terminal; {again}"
+    return _CULPRITS.get(holder.name, f"Close that program, or end it: kill {holder.pid}")
 
 
 def _permission(port: str) -> DevicePermission:
-    if sys.platform.startswith("linux"):
-        group = _group_of(port) or "dialout"
+    if not sys.platform.startswith("linux"):
+        return DevicePermission(f"You may not open {port}.", "Ask whoever administers this computer.")
+    group = _group_of(port)
+    sentence = f"You may not open {port}; it belongs to the group {group}."
+    if group == "root":  # being in that group would be far more than may use a serial port
         return DevicePermission(
-            f"You may not open {port}; it belongs to the group {group}.",
-            f"Type: sudo usermod -aG {group} $USER; then log out and in again",
+            sentence, f"Type: sudo chmod a+rw {port}; it lasts until the port is unplugged, a udev rule for good"
         )
-    if sys.platform == "win32":
-        return DevicePermission(f"Windows denied access to {port}.", "Close other programs that use the port.")
-    return DevicePermission(f"You may not open {port}.", "Ask whoever administers this computer.")
-
-
-def process_holding(port: str) -> tuple[str, int] | None:
-    """(name, pid) of a process that has `port` open, as far as /proc lets us see; None elsewhere."""
-    target = os.path.realpath(port)
-    for entry in _processes():
-        if int(entry.name) == os.getpid():
-            continue
-        try:
-            if any(os.path.realpath(fd) == target for fd in (entry / "fd").iterdir()):
-                return _name(entry), int(entry.name)
-        except OSError:  # another user's process, or one that has just ended
-            continue
-    return None
-
-
-def _running(name: str) -> bool:
-    return any(_name(entry) == name for entry in _processes())
-
-
-def _processes() -> list[Path]:
-    proc = Path("/proc")
-    return [p for p in proc.iterdir() if p.name.isdigit()] if proc.is_dir() else []
-
-
-def _name(entry: Path) -> str:
-    try:
-        return (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    if group.isdigit():  # it has no name here: this is a container, and the group is the host's
+        return DevicePermission(sentence, f"Start the container with --device {port} --group-add {group}")
+    if _is_member(group):
+        return DevicePermission(
+            f"You may not open {port} yet; you have joined its group {group} since you logged in.",
+            "Log out and in again",
+        )
+    return DevicePermission(sentence, f"Type: sudo usermod -aG {group} $USER; then log out and in again")
 
 
 def _group_of(port: str) -> str:
+    """The name of the port's group, or its number where it has no name; the usual one if nothing can be seen."""
     try:
         return Path(port).group()
-    except (OSError, KeyError, NotImplementedError):
-        return ""
+    except KeyError:
+        return str(Path(port).stat().st_gid)
+    except (OSError, NotImplementedError):
+        return "dialout"
+
+
+def _is_member(group: str) -> bool:
+    """Does the system's list of groups have this user in it? The groups of this login may be older."""
+    import grp  # no such thing on Windows, where nobody asks
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name in grp.getgrnam(group).gr_mem
+    except KeyError:
+        return False
 
 
 def _number(error: BaseException | None) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 import threading
 import time
@@ -112,6 +113,8 @@ class SerialTransport:
         except _open_errors() as error:
             told = error if isinstance(error, OSError | ValueError) else OSError(*error.args)
             raise open_error(port, told) from error
+        if sys.platform != "win32":  # Windows opens ports for one program only
+            _claim(handle.fileno())
         self._port: Port = handle
 
     def read(self, timeout_s: float) -> bytes:
@@ -160,6 +163,19 @@ class SerialTransport:
             )
         reason = "it was unplugged" if _is_unplugged(error) else str(error)
         return DeviceLost(f"{self.name} went away: {reason}.", "Plug the frame in again and check the cable.")
+
+
+def _claim(descriptor: int) -> None:
+    """Let nobody else open the port, until it is closed. pyserial's own lock stops only those who ask for a lock too.
+
+    Not a pseudo terminal: it would stay claimed beyond a process that was killed, for as long as its other end lives.
+    """
+    import fcntl
+    import termios
+
+    with contextlib.suppress(OSError):
+        if not os.ttyname(descriptor).startswith(("/dev/pts/", "/dev/ttys")):
+            fcntl.ioctl(descriptor, termios.TIOCEXCL)
 
 
 def _open_errors() -> tuple[type[Exception], ...]:

@@ -16,7 +16,16 @@ FORBIDDEN = {
     *("asyncio", "datetime", "os", "queue", "random", "secrets", "select", "serial", "signal", "socket", "subprocess"),
     *("sys", "threading", "time"),
 }
-LATER_LAYERS = {"device", "discovery", "lockstep", "port_errors", "sim_transport", "socket_transport", "transport"}
+LATER_LAYERS = {
+    "device",
+    "discovery",
+    "lockstep",
+    "port_errors",
+    "port_holder",
+    "sim_transport",
+    "socket_transport",
+    "transport",
+}
 
 
 def imports(name: str) -> set[str]:

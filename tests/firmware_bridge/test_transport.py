@@ -21,8 +21,10 @@ from lorgnette.firmware_bridge.errors import (
     DevicePermission,
     SimulatorUnavailable,
     TransportError,
+    VersionMismatch,
 )
-from lorgnette.firmware_bridge.port_errors import open_error, process_holding
+from lorgnette.firmware_bridge.port_errors import open_error, unanswered
+from lorgnette.firmware_bridge.port_holder import Holder
 from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator import core
 from lorgnette.firmware_bridge.socket_transport import SocketTransport
@@ -61,7 +63,7 @@ def test_a_missing_port_on_a_machine_without_ports(monkeypatch: pytest.MonkeyPat
 
 
 def test_brltty_is_named_when_it_may_have_taken_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port_errors, "_running", lambda name: name == "brltty")
+    monkeypatch.setattr(port_errors, "is_running", lambda name: name == "brltty")
     with pytest.raises(DeviceNotFound, match="brltty") as caught:
         open_transport("/dev/ttyNOPE")
     assert "sudo apt remove brltty" in caught.value.remedy
@@ -100,7 +102,7 @@ def test_a_port_that_another_program_holds_is_named_with_it(terminal: tuple[int,
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(DeviceBusy, match=f"process {holder.pid}. holds {name}") as caught:
+        with pytest.raises(DeviceBusy, match=rf"^{name} is in use by .*\(process {holder.pid}, since ") as caught:
             open_transport(name)
         assert caught.value.remedy == f"Close that program, or end it: kill {holder.pid}"
         assert holder.stdin is not None
@@ -119,10 +121,53 @@ def test_a_port_that_we_hold_ourselves_is_busy(terminal: tuple[int, str]) -> Non
 
 @pytest.mark.parametrize(("program", "remedy"), [("ModemManager", "systemctl stop ModemManager"), ("brltty", "apt")])
 def test_the_usual_culprits_have_their_own_remedy(program: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port_errors, "process_holding", lambda port: (program, 42))
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: Holder(42, program, "", None))
     error = open_error("/dev/ttyACM0", OSError(errno.EBUSY, "busy"))
-    assert str(error) == f"{program} (process 42) holds /dev/ttyACM0."
+    assert str(error) == f"/dev/ttyACM0 is in use by {program} (process 42)."
     assert remedy in error.remedy
+    # It runs as root: what it has open cannot be seen, but that it runs can.
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: None)
+    monkeypatch.setattr(port_errors, "is_running", lambda name: name == program)
+    error = open_error("/dev/ttyACM0", OSError(errno.EBUSY, "busy"))
+    assert str(error).startswith(f"Another program holds /dev/ttyACM0. It may be {program},")
+    assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("argv", "again"), [(["/usr/bin/python3", "/bin/lorgnette", "frame", "photo"], "lorgnette frame photo"), ([], "")]
+)
+@pytest.mark.parametrize(
+    ("command", "instead"), [("lorgnette run", "Ask it by voice"), ("lorgnette speak", "Wait until it ends")]
+)
+def test_another_lorgnette_is_asked_or_waited_for(
+    command: str, instead: str, argv: list[str], again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", argv)
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: Holder(4242, "lorgnette", command, None))
+    error = open_error("/dev/ttyACM0", OSError(errno.EBUSY, "busy"))
+    assert str(error) == f"/dev/ttyACM0 is in use by '{command}' (process 4242)."
+    then = f"then: {again}" if again else "then try again"
+    assert error.remedy == f"{instead}, or end it with Ctrl-C in its terminal; {then}"
+
+
+def test_a_program_that_reads_along_is_named_when_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = DeviceNotFound("Nothing answers on /dev/ttyACM0 within 5 s.", "Check the cable")
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: None)
+    assert unanswered("/dev/ttyACM0", nobody) is nobody
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: Holder(42, "idf_monitor.py", "", None))
+    told = unanswered("/dev/ttyACM0", nobody)
+    assert type(told) is DeviceBusy
+    assert str(told) == (
+        "Nothing answers on /dev/ttyACM0 within 5 s; it is in use by idf_monitor.py (process 42), too."
+    )
+    assert told.remedy == "Close that program, or end it: kill 42"
+    differs = VersionMismatch("The frame speaks protocol 2.0.")
+    assert unanswered("/dev/ttyACM0", differs) is differs
+    assert unanswered("socket://127.0.0.1:99", nobody) is nobody
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: Holder(42, "lorgnette", port_errors.PROXY, None))
+    assert unanswered("/dev/pts/4", nobody) is nobody, "the proxy that serves a pseudo terminal has it open, too"
+    monkeypatch.setattr(port_errors, "holder_of", lambda port: None)
+    assert "/dev/cu.usbserial" in unanswered("/dev/tty.usbserial", nobody).remedy
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES, errno.ENOENT])
@@ -131,21 +176,53 @@ def test_the_wrong_one_of_two_names_on_macos(number: int) -> None:
     assert error.remedy == "Use the port's other name: --port /dev/cu.usbmodem1101"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="groups of device files are Linux's way")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="groups of device files are Linux's way")
+FORBIDDEN = serial.SerialException(errno.EACCES, "Permission denied")
+
+
+@linux
 def test_a_forbidden_port_names_the_group() -> None:
-    error = open_error("/dev/ttyACM0", serial.SerialException(errno.EACCES, "Permission denied"))
+    error = open_error("/dev/there-is-no-such-port", FORBIDDEN)
     assert type(error) is DevicePermission
     assert "dialout" in str(error)
     assert "sudo usermod -aG dialout $USER" in error.remedy
 
 
+@linux
+@pytest.mark.parametrize(
+    ("group", "member", "remedy"),
+    [
+        ("uucp", False, "sudo usermod -aG uucp $USER"),
+        ("uucp", True, "Log out and in again"),
+        ("root", False, "sudo chmod a+rw /dev/ttyACM0"),
+        ("20", False, "--device /dev/ttyACM0 --group-add 20"),
+    ],
+)
+def test_each_way_of_being_forbidden_has_its_remedy(
+    group: str, member: bool, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_errors, "_group_of", lambda port: group)
+    monkeypatch.setattr(port_errors, "_is_member", lambda name: member)
+    error = open_error("/dev/ttyACM0", FORBIDDEN)
+    assert type(error) is DevicePermission
+    assert group in str(error) and remedy in error.remedy
+    assert "usermod -aG root" not in error.remedy, "that would be far more than may use a serial port"
+
+
+@linux
+def test_a_group_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    device = tmp_path / "port"
+    device.touch()
+    assert port_errors._group_of(str(device)) == device.group()
+    assert port_errors._is_member("there-is-no-such-group") is False
+    if os.geteuid() == 0:
+        os.chown(device, -1, 59_999)
+        assert port_errors._group_of(str(device)) == "59999"
+
+
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENXIO, errno.ENODEV])
 def test_what_counts_as_missing(number: int) -> None:
     assert isinstance(open_error("/dev/x", OSError(number, "x")), DeviceNotFound)
-
-
-def test_nobody_holds_a_file_that_is_not_there() -> None:
-    assert process_holding("/dev/ttyNOPE") is None
 
 
 @pytest.mark.parametrize(
@@ -238,6 +315,29 @@ def test_the_lines_never_make_the_pattern_of_a_reset(
     assert Lines.log == [("open", True), ("dtr", True), ("rts", True)], "exclusive, and both lines up at once"
     port.close()
     assert Lines.log[3:] == [("rts", False), ("dtr", False)]
+
+
+@linux
+def test_a_port_is_claimed_so_that_even_a_program_without_a_lock_is_refused(
+    terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    slave = os.open(terminal[1], os.O_RDWR | os.O_NOCTTY)
+
+    def is_claimed() -> bool:
+        flag = bytearray(4)
+        fcntl.ioctl(slave, 0x80045440, flag)  # TIOCGEXCL, which the module termios does not know
+        return any(flag)
+
+    port = open_transport(terminal[1])
+    assert not is_claimed(), "a pseudo terminal would stay so when this process is killed"
+    port.close()
+    monkeypatch.setattr(os, "ttyname", lambda descriptor: "/dev/ttyACM0")
+    port = open_transport(terminal[1])
+    assert is_claimed()
+    port.close()
+    os.close(slave)
 
 
 # ---- reading and writing
