@@ -86,14 +86,14 @@ class Peripherals:
     def on_boot(self) -> None:
         """The frame starts, perhaps again: its sample clock is 0, and nothing is on."""
         self.boots += 1
-        if self.led and self.led[-1][1] != Led.OFF:
-            self.on_led(0, Led.OFF)
         if self.microphone.on:
             self.on_mic_enable(0, 0)
         if self.speaker.on:
             self.on_speaker_enable(0, 0)
         if self._camera_on:
             self.on_camera_stop(0)
+        if self.led and self.led[-1][1] != Led.OFF:
+            self.on_led(0, Led.OFF)
         self.speaker.restart()
 
     def on_led(self, sample: int, level: int) -> None:
