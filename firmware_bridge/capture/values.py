@@ -52,13 +52,17 @@ class Values:
         if isinstance(value, list | tuple):
             return [self.encode(item, whole=whole) for item in value]
         if is_dataclass(value) and not isinstance(value, type):
-            held = {field.name: getattr(value, field.name) for field in fields(value)}
-        elif isinstance(value, Exception):
-            own = {name: item for name, item in vars(value).items() if not name.startswith("_")}
-            held = {"message": str(value), **own}
+            kind, held = type(value), {field.name: getattr(value, field.name) for field in fields(value)}
+        elif isinstance(value, Exception) and (known := self._known_error(value)) is not None:
+            given = inspect.signature(known).parameters
+            kind, held = known, {"message": str(value), **{n: item for n, item in vars(value).items() if n in given}}
         else:
             return {"is": "unknown", "text": repr(value)[:200]}
-        return {"is": type(value).__name__, **{name: self.encode(item, whole=whole) for name, item in held.items()}}
+        return {"is": kind.__name__, **{name: self.encode(item, whole=whole) for name, item in held.items()}}
+
+    def _known_error(self, error: Exception) -> type | None:
+        """Its class, or the nearest above it: a transport may have errors of its own."""
+        return next((kind for kind in type(error).__mro__ if self._classes.get(kind.__name__) is kind), None)
 
     def decode(self, plain: Plain) -> Any:
         """The value again. Raises CaptureError for whatever `encode` would not have written whole."""
