@@ -105,9 +105,9 @@ def need_clang() -> str:
     pytest.skip("needs clang (apt install clang)")
 
 
-def need_flags(folder: Path, flags: Sequence[str], package: str) -> str:
-    """The native compiler, if it can make a program with these flags."""
-    compiler = need_program("cc", "gcc")
+def need_flags(folder: Path, flags: Sequence[str], package: str, compiler: str | None = None) -> str:
+    """The native compiler, or another one, if it can make a program with these flags."""
+    compiler = compiler or need_program("cc", "gcc")
     probe = folder / "probe.c"
     probe.write_text("#include <stdlib.h>\nint main(void) { return 0; }\n", encoding="ascii")
     argv = [compiler, *flags, str(probe), "-o", str(folder / "probe")]
