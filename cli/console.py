@@ -141,6 +141,15 @@ class Console:
         if not self._json:
             self._line("", text, "dim")
 
+    def row(self, label: str, text: str, style: str = "") -> None:
+        """One line: a label, in colour on a terminal, and a text."""
+        self._line(label, text, style)
+
+    def busy(self, text: str) -> None:
+        """What is under way, on the line that moves; nothing where there is none."""
+        if self._rich is not None:
+            self._do(lambda: self._show_status(printable(text)))
+
     def emit(self, value: Mapping[str, Any]) -> None:
         """One JSON object on a line of its own."""
         self._write(json.dumps(value, ensure_ascii=True, default=str))

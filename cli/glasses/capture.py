@@ -46,6 +46,10 @@ class Capture:
             return Link
         return self._opened()[1].make_link
 
+    def writer(self) -> CaptureWriter | None:
+        """The file itself, for who talks to a frame without a Link. Raises OSError when it cannot be made."""
+        return None if self._path is None else self._opened()[0]
+
     def pipeline(self, settings: PipelineSettings, vad: VoiceActivity | None, engines: Engines) -> Pipeline:
         """A fresh pipeline. `engines` is what its effects go to. Raises OSError when the file cannot be made."""
         from ..assistant.pipeline import Pipeline

@@ -23,7 +23,7 @@ from ..messages import (
     Underrun,
 )
 from .cases import case
-from .trial import ANSWER_MS, QUIET_MS, Trial, grant_of
+from .trial import ANSWER_MS, QUIET_MS, Trial, grant_beyond, grant_of
 
 # Silence, and as ADPCM: nobody who wears the frame hears the test. What counts is how many samples.
 SILENCE = bytes(2 * FRAME_SAMPLES)
@@ -69,8 +69,7 @@ class Playback:
         for at in range(frames):
             while t.host.last_seq(Channel.SPEAKER) >= allowed:
                 missing = f"playback got no more credit after {self.sent} AudioFrames"
-                wanted = allowed + 1
-                allowed = t.expect(Credit, looked, missing, where=lambda c, least=wanted: _further(c, least)).allowed
+                allowed = t.expect(Credit, looked, missing, where=grant_beyond(Channel.SPEAKER, allowed)).allowed
             looked = max(looked, len(t.host.log) - 50)
             self.send(last=at == frames - 1)
 
@@ -79,10 +78,6 @@ class Playback:
         return self._t.expect(
             PlaybackEnded, self.mark, missing, timeout_ms=timeout_ms, where=lambda e: e.stream == self.stream
         )
-
-
-def _further(credit: Credit, least: int) -> bool:
-    return credit.channel == Channel.SPEAKER and credit.allowed >= least
 
 
 def begin(t: Trial) -> None:

@@ -121,3 +121,35 @@ class LivePort:
 
     def close(self) -> None:
         self._transport.close()
+
+
+class RecordedPort:
+    """A port whose octets are also handed to `record(octets, at_s, inbound=...)`, as they were read and written."""
+
+    def __init__(self, port: Port, record: Callable[..., None]) -> None:
+        self.name, self.clock = port.name, port.clock
+        self._port = port
+        self._record = record
+
+    @property
+    def now_us(self) -> int:
+        return self._port.now_us
+
+    def write(self, data: bytes) -> None:
+        self._record(data, self._port.now_us / 1e6, inbound=False)
+        self._port.write(data)
+
+    def read(self, until_us: int) -> bytes:
+        data = self._port.read(until_us)
+        if data:
+            self._record(data, self._port.now_us / 1e6, inbound=True)
+        return data
+
+    def stall(self, duration_us: int) -> None:
+        self._port.stall(duration_us)
+
+    def set_baud(self, baud: int) -> None:
+        self._port.set_baud(baud)
+
+    def close(self) -> None:
+        self._port.close()

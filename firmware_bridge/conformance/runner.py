@@ -51,7 +51,7 @@ class Conformance:
     """A run of cases.
 
     Args:
-        port: is closed by `close`.
+        port: is closed by `close`, and when there is no frame to test.
         seed: of nonces and damage.
         timeout_s: for the first greeting, and for a frame that may have to boot.
         wanted_baud: the highest rate to try; None: the highest that the frame declares.
@@ -66,7 +66,11 @@ class Conformance:
         self._timeout_s = timeout_s
         self._rng = random.Random(seed)
         self._host = Host(port)
-        self.declared = self._greet()
+        try:
+            self.declared = self._greet()
+        except BaseException:  # nobody else has the port
+            port.close()
+            raise
         self._wanted_baud = self.declared.max_baud if wanted_baud is None else min(wanted_baud, self.declared.max_baud)
 
     def run(self, cases: Sequence[Case], level: str, on_start: Callable[[Case], None] = lambda _: None) -> Report:

@@ -224,6 +224,11 @@ def grant_of(channel: int, allowed: int) -> Callable[[Credit], bool]:
     return lambda credit: credit.channel == channel and credit.allowed == allowed & 0xFFFF
 
 
+def grant_beyond(channel: int, allowed: int) -> Callable[[Credit], bool]:
+    """Whether a grant lets go what `allowed` did not."""
+    return lambda credit: credit.channel == channel and 0 < (credit.allowed - allowed) & 0xFFFF < 0x8000
+
+
 def pong_of(token: int) -> Callable[[Pong], bool]:
     """Whether a Pong answers the Ping with this token."""
     return lambda pong: pong.token == token
