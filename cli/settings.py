@@ -176,7 +176,7 @@ class Settings:
     """Everything, as the file, the environment and the options say."""
 
     port: str = _key("", "sim://, /dev/ttyACM0, COM5 or socket://HOST:PORT; empty for the remembered or only frame")
-    baud: int = _key(921_600, "speed of a UART", minimum=1200, maximum=20_000_000)
+    baud: int = _key(921_600, "rate to switch a UART to; USB boards ignore it", minimum=1200, maximum=20_000_000)
     language: str = _key("en", "the language that is spoken", choices=("en",))
     stt: SttSettings = field(default_factory=SttSettings)
     tts: TtsSettings = field(default_factory=TtsSettings)

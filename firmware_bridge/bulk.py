@@ -1,4 +1,4 @@
-"""Reading one bulk object (a photo) by offset, with holes asked for again.
+"""Reading one bulk object, such as a photo, by offset, with holes asked for again.
 
 Sans-I/O and without frames: BulkData and replies come in, the offset to ask for goes out. Loss shows as data beyond
 what we have, or as silence; either way the object is asked for again from the first missing octet.
@@ -10,9 +10,9 @@ import zlib
 
 from .errors import BridgeError, DeviceLost, RemoteProtocolError, RequestTimeout
 from .link_events import CallFinished, ObjectFailed, ObjectReceived
-from .messages import MAX_OBJECT_BYTES, BulkData, ReadObjectResult
+from .messages import MAX_OBJECT_BYTES, OBJECT_STALL_MS, BulkData, ReadObjectResult
 
-STALL_S = 0.3  # silence on the bulk channel after which data is taken for lost
+STALL_S = OBJECT_STALL_MS / 1000  # silence on the bulk channel after which data is taken for lost
 
 # Frames beyond a hole before we ask again: the last ones of the former run may still be on their way after a restart.
 STRAYS = 3
@@ -30,12 +30,13 @@ class ObjectRead:
         restarts: how often it was asked for again.
     """
 
-    def __init__(self, object_id: int) -> None:
+    def __init__(self, object_id: int, have: bytes = b"") -> None:
+        """`have`: its first octets, from an attempt that a broken link ended."""
         self.object_id = object_id
         self.call_id: int | None = None
         self.outcome: ObjectReceived | ObjectFailed | None = None
         self.restarts = -1  # the first question is none
-        self._data = bytearray()
+        self._data = bytearray(have)
         self._size: int | None = None
         self._crc32 = 0
         self._must_ask = True
@@ -43,6 +44,11 @@ class ObjectRead:
         self._strays = 0
         self._fruitless = 0
         self._corrupt = 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Octets received, and the size; 0 while that is unknown."""
+        return len(self._data), self._size or 0
 
     def offset_to_ask(self) -> int | None:
         """Where ReadObject must (again) begin; None when there is nothing to ask now."""
@@ -98,10 +104,9 @@ class ObjectRead:
         return self._stall_s if self.outcome is None else None
 
     def link_lost(self) -> ObjectFailed:
-        """The session is over."""
-        return ObjectFailed(
-            self.object_id, DeviceLost("The link broke while a photo was on its way.", "Take it again.")
-        )
+        """The session is over. What came may be the beginning of the next attempt."""
+        error = DeviceLost("The link broke while an object was on its way.", "Ask for it again.")
+        return ObjectFailed(self.object_id, error, bytes(self._data))
 
     def _ask_again(self) -> None:
         self._must_ask, self._stall_s = True, None

@@ -7,7 +7,6 @@ frame is used for.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import secrets
 import threading
@@ -16,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from .device_core import DeviceApi, DeviceCore, T, run_quietly
+from .device_api import DeviceApi
+from .device_core import WANTED_BAUD, DeviceCore, T, run_quietly
 from .errors import (
     BridgeError,
     DeviceLost,
@@ -28,7 +28,7 @@ from .errors import (
 )
 from .link import HELLO_TIMEOUT_S, Link
 from .link_events import Crashed
-from .messages import CloseReason
+from .messages import START_BAUD, CloseReason
 from .transport import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -58,21 +58,24 @@ class Device(DeviceApi):
         reopen: Callable[[], Transport],
         timeout_s: float = HELLO_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
+        baud: int = WANTED_BAUD,
         make_link: Callable[..., Link] = Link,
         keep_crash: Callable[[Crashed], str] | None = None,
     ) -> None:
         """Shake hands over `transport`; `reopen` brings the port back after it was lost.
 
-        `make_link` takes Link's arguments: `capture.recorder` has one whose Links are recorded.
+        `baud` is the rate to switch a UART to. `make_link` takes Link's arguments: `capture.recorder` has one whose
+        Links are recorded.
 
         Raises:
             BridgeError: nothing answered within `timeout_s`, or something that is no frame of this version.
         """
-        link = make_link(transport.name)
+        link = make_link(transport.name, baud if transport.has_rate else 0)
         core = DeviceCore(link, lambda: secrets.randbits(32), timeout_s, shielded=True, keep_crash=keep_crash)
         super().__init__(core)
         self._clock = clock
         self._transport: Transport | None = transport
+        self._port_baud = START_BAUD
         self._reopen = reopen
         self._reopen_s = 0.0
         self._commands: deque[Callable[[], None]] = deque()
@@ -96,7 +99,7 @@ class Device(DeviceApi):
         cls,
         port: str,
         *,
-        baud: int = 921_600,
+        baud: int = WANTED_BAUD,
         timeout_s: float = HELLO_TIMEOUT_S,
         peripherals: Peripherals | None = None,
         make_link: Callable[..., Link] = Link,
@@ -106,6 +109,7 @@ class Device(DeviceApi):
 
         Args:
             port: a serial port, socket://host:port or sim://...
+            baud: the rate to switch a UART to; USB boards ignore it.
             timeout_s: for the handshake; a wrong port costs no more than this.
             peripherals: the simulated frame's parts, for sim:// only.
             make_link: as for `Device`.
@@ -119,12 +123,15 @@ class Device(DeviceApi):
         from .discovery import same_port_again
         from .port_errors import unanswered
 
-        transport = open_transport(port, baud, peripherals)
+        transport = open_transport(port, peripherals)
         _log.info("port %s opened", transport.name)
         find = same_port_again(port)
-        reopen = functools.partial(open_transport, baud=baud, peripherals=peripherals)
+
+        def reopen() -> Transport:
+            return open_transport(find(), peripherals)
+
         try:
-            return cls(transport, lambda: reopen(find()), timeout_s, keep_crash=keep_crash, make_link=make_link)
+            return cls(transport, reopen, timeout_s, baud=baud, keep_crash=keep_crash, make_link=make_link)
         except (DeviceNotFound, RemoteProtocolError) as error:
             raise unanswered(port, error) from error.__cause__
 
@@ -195,13 +202,20 @@ class Device(DeviceApi):
                 self._wakeup.clear()
                 return
             if data := self._core.link.data_to_send():
-                transport.write(data)
+                self._write(transport, data)
             data = transport.read(self._pause())
         except TransportError as error:
             self._drop_port(error)
             return
         if data:
             self._core.link.receive_data(data, self._clock())
+
+    def _write(self, transport: Transport, data: bytes) -> None:
+        """Send what the link wants sent now, at the rate that it has now."""
+        if (baud := self._core.link.baud) != self._port_baud:
+            transport.set_baud(baud)
+            self._port_baud = baud
+        transport.write(data)
 
     def _pause(self) -> float:
         """How long to wait for octets, in seconds."""
@@ -236,6 +250,7 @@ class Device(DeviceApi):
             return None
         try:
             self._transport = self._reopen()
+            self._port_baud = START_BAUD
         except TransportError:  # still away: Disconnected has told, the rest is quiet
             self._reopen_s = self._clock() + self._core.back_off()
             return None
@@ -262,6 +277,6 @@ class Device(DeviceApi):
         try:
             with contextlib.suppress(BridgeError):  # the port is gone: the frame notices by itself within 3 s
                 if data := self._core.link.data_to_send():
-                    self._transport.write(data)
+                    self._write(self._transport, data)
         finally:
             self._transport.close()

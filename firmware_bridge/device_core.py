@@ -1,4 +1,4 @@
-"""What every Device does, whoever drives it: requests with callbacks, photos, playback streams, reconnecting.
+"""What every Device does, whoever drives it: requests with callbacks, photos, objects, playback, reconnecting.
 
 Knows Link and its events; must not know ports, threads or clocks. `Device` drives it from an I/O thread under the wall
 clock, `LockstepDevice` from its caller under a virtual one, and both show the same `DeviceApi`.
@@ -6,17 +6,13 @@ clock, `LockstepDevice` from its caller under a virtual one, and both show the s
 
 from __future__ import annotations
 
-import itertools
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from .console import ConsoleLog
 from .crash import CrashWatch
 from .errors import BridgeError, DeviceLost, LocalProtocolError, RemoteProtocolError, RequestRefused
-from .link import Link, WireRecord
+from .link import Link
 from .link_events import (
     CallFinished,
     Connected,
@@ -25,14 +21,20 @@ from .link_events import (
     Disconnected,
     Event,
     FrameReported,
-    LinkStats,
     ObjectFailed,
+    ObjectProgress,
     ObjectReceived,
+    ObjectWritten,
+    RateChanged,
 )
 from .link_states import State
-from .messages import CaptureEvent, CloseReason, FlushSpeakerArgs, Message, Method, PhotoEvent, RpcStatus
+from .messages import CaptureEvent, Message, Method, ObjectKind, PhotoEvent, RpcStatus
+from .object_jobs import MadeObjectReading, ObjectDone, ObjectJob, ObjectSending, Progress
 from .photo import PhotoTaker
 from .rpc import words
+
+# The rate that a UART is switched to, unless somebody wants another: PCM fits, and every usual bridge can do it.
+WANTED_BAUD = 921_600
 
 REQUEST_TIMEOUT_S = 2.0
 PHOTO_TIMEOUT_S = 10.0
@@ -45,7 +47,6 @@ LONGEST_BACK_OFF_S = 1.0
 T = TypeVar("T")
 CallDone = Callable[[CallFinished], None]
 PhotoDone = Callable[[bytes | BridgeError], None]
-WireLog = Callable[[str, float, int, int, str], None]
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +79,7 @@ class DeviceCore:
         self._shielded = shielded
         self._done: dict[int, Callable[[CallFinished], None]] = {}
         self._photo: PhotoTaker | None = None
+        self._jobs: list[ObjectJob] = []
         self._now_s = 0.0
         self._port_up = False
         self._start_s = 0.0
@@ -110,6 +112,31 @@ class DeviceCore:
         photo = self._photo = PhotoTaker(self.link, lambda outcome: self.tell(done, outcome), self._now_s, timeout_s)
         self.post(Method.TAKE_PHOTO, None, lambda finished: photo.on_reply(finished, self._now_s), REQUEST_TIMEOUT_S)
 
+    def post_object(
+        self, kind: ObjectKind, data: bytes, done: ObjectDone, progress: Progress | None, timeout_s: float
+    ) -> None:
+        ended, told = self._shield(done, progress)
+        self._begin(ObjectSending(self.link, kind, data, ended, told, self._now_s, timeout_s))
+
+    def post_test_object(self, size_bytes: int, done: ObjectDone, progress: Progress | None, timeout_s: float) -> None:
+        def post(method: Method, args: Message, made: CallDone) -> None:
+            self.post(method, args, made, REQUEST_TIMEOUT_S)
+
+        ended, told = self._shield(done, progress)
+        self._begin(MadeObjectReading(self.link, post, size_bytes, ended, told, self._now_s, timeout_s))
+
+    def _begin(self, job: ObjectJob) -> None:
+        self._jobs = [*(other for other in self._jobs if not other.over), job]
+        if self.link.state is State.OPEN:
+            job.on_connected()
+
+    def _shield(self, done: ObjectDone, progress: Progress | None) -> tuple[ObjectDone, Progress | None]:
+        def told(did: int, total: int) -> None:
+            if progress is not None:
+                self.tell(lambda pair: progress(*pair), (did, total))
+
+        return lambda outcome: self.tell(done, outcome), told if progress is not None else None
+
     # ------------------------------------------------------------------------------ port and time
     def port_opened(self, now_s: float) -> None:
         self._now_s, self._port_up = now_s, True
@@ -127,11 +154,14 @@ class DeviceCore:
             _log.debug("a request without an answer was sent again: %d times so far", self._retries_logged)
         if self._photo is not None:
             self._photo.tick(now_s)
+        for job in self._jobs:
+            job.tick(now_s)
         if self._port_up and self.link.state is State.IDLE and self.info is not None and now_s >= self._start_s:
             self._start(now_s)
 
     def next_deadline(self) -> float | None:
         times = [self.link.next_deadline(), self._photo.next_deadline() if self._photo is not None else None]
+        times += [job.next_deadline() for job in self._jobs if not job.over]
         if self._port_up and self.link.state is State.IDLE and self.info is not None:
             times.append(self._start_s)
         return min((t for t in times if t is not None), default=None)
@@ -145,6 +175,8 @@ class DeviceCore:
         """The link is closed: answer whoever still waits. `error`, if it was not asked for, is told to subscribers."""
         if self._photo is not None:
             self._photo.on_lost(DeviceLost("The link was closed while a photo was on its way."))
+        for job in self._jobs:
+            job.end(DeviceLost("The link was closed while an object was on its way."))
         self.deliver()
         _log.info("link closed")
         _log.debug("%s", self.link.stats)
@@ -196,6 +228,10 @@ class DeviceCore:
                 came = "connected" if self.info is None else "is back"
                 _log.info("%s %s: device %s, firmware %s", info.name, came, info.device_id, info.firmware_version)
                 self.info, self.connected, self._back_off_s = info, True, FIRST_BACK_OFF_S
+                for job in self._jobs:
+                    job.on_connected()
+            case RateChanged(_, reason):
+                _log.warning("%s", reason)
             case Disconnected(error):
                 was, self.connected = self.connected, False
                 _log.log(logging.WARNING if was else logging.DEBUG, "no frame: %s", error)
@@ -209,9 +245,11 @@ class DeviceCore:
                 if (done := self._done.pop(event.call_id, None)) is not None:
                     self.tell(done, event)
                 return False
-            case ObjectReceived() | ObjectFailed():
-                if self._photo is not None:
+            case ObjectReceived() | ObjectFailed() | ObjectWritten() | ObjectProgress():
+                if self._photo is not None and isinstance(event, ObjectReceived | ObjectFailed):
                     self._photo.on_object(event, self._now_s)
+                for job in self._jobs:
+                    job.on_news(event)
                 return False
             case FrameReported(CaptureEvent(on=on)):
                 _log.info("capture %s", "on" if on else "off")
@@ -220,150 +258,6 @@ class DeviceCore:
             case _:
                 pass
         return True
-
-
-class DeviceApi(ABC):
-    """A connected frame, as the rest of the program sees it.
-
-    Callbacks (`subscribe`, `post`, `post_photo`) run on the thread that drives the device and must not block; from
-    within one only the methods that do not wait may be called.
-    """
-
-    def __init__(self, core: DeviceCore) -> None:
-        self._core = core
-        self._streams = itertools.count(1)
-
-    @property
-    def info(self) -> DeviceInfo:
-        """What the frame said of itself in the latest handshake."""
-        assert self._core.info is not None
-        return self._core.info
-
-    @property
-    def connected(self) -> bool:
-        """False between Disconnected and Connected, and after `close`."""
-        return self._core.connected
-
-    @property
-    def console(self) -> ConsoleLog:
-        """The newest 64 KiB of what the frame printed: boot log, its own log, panics."""
-        return self._core.crashes.console
-
-    @property
-    def wire_log(self) -> WireLog | None:
-        """Called with (direction "rx" | "tx", host_time_s, channel, size_bytes, summary) of every frame."""
-        return self._wire_log
-
-    @wire_log.setter
-    def wire_log(self, log: WireLog | None) -> None:
-        self._wire_log = log
-        if log is None:
-            self._core.link.on_frame = None
-            return
-
-        def write(record: WireRecord) -> None:
-            log(record.direction, record.host_time_s, record.channel, record.size_bytes, record.summary)
-
-        def on_frame(record: WireRecord) -> None:
-            if not self._core.tell(write, record):
-                self.wire_log = None
-
-        self._core.link.on_frame = on_frame
-
-    _wire_log: WireLog | None = None
-
-    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with every event from now on that is no answer to somebody's request.
-
-        `close` is no Disconnected: whoever asked for it knows. Returns a function that ends the subscription.
-        """
-        self._core.subscribers.append(callback)
-        return lambda: self._core.unsubscribe(callback)
-
-    def request(
-        self, method: Method, args: Message | None = None, timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> Message | None:
-        """Ask the frame and wait for the answer.
-
-        Returns:
-            The method's result message, None where it has none.
-
-        Raises:
-            RequestRefused, RequestTimeout, OutcomeUnknown, DeviceLost.
-        """
-
-        def start(done: CallDone) -> None:
-            self._core.post(method, args, done, timeout_s)
-
-        finished = self._wait(start, timeout_s)
-        if finished.error is not None:
-            raise finished.error
-        return finished.result
-
-    def post(
-        self,
-        method: Method,
-        args: Message | None,
-        done: CallDone,
-        timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> None:
-        """Ask the frame without waiting; `done` is called once, whatever happens."""
-        self._submit(lambda: self._core.post(method, args, done, timeout_s))
-
-    def take_photo(self, timeout_s: float = PHOTO_TIMEOUT_S) -> bytes:
-        """Take a photo and fetch it. Returns the JPEG. Raises what `request` raises."""
-
-        def start(done: PhotoDone) -> None:
-            self._core.post_photo(done, timeout_s)
-
-        outcome = self._wait(start, timeout_s)
-        if isinstance(outcome, BridgeError):
-            raise outcome
-        return outcome
-
-    def post_photo(self, done: PhotoDone, timeout_s: float = PHOTO_TIMEOUT_S) -> None:
-        """Take a photo without waiting; `done` gets the JPEG or the error."""
-        self._submit(lambda: self._core.post_photo(done, timeout_s))
-
-    def new_stream(self) -> int:
-        """A playback stream number, newer than all before."""
-        return next(self._streams) & 0xFFFF
-
-    def play(self, stream: int, pcm: bytes, last: bool = False) -> None:
-        """Queue s16le mono 16 kHz for the speaker, in pieces of any length; `last` ends the stream.
-
-        Streams play in the order of their numbers. While no frame is connected the audio is dropped.
-        """
-        if len(pcm) % 2:
-            raise LocalProtocolError("the audio is cut within a sample")
-        self._submit(lambda: self._core.play(stream, pcm, last))
-
-    def flush(self, stream: int) -> None:
-        """Drop everything queued of `stream` and of older ones, here and on the frame. PlaybackEnded tells when."""
-        self.post(Method.FLUSH_SPEAKER, FlushSpeakerArgs(stream), lambda _: None)
-
-    def stats(self) -> LinkStats:
-        """A copy of the link's counters."""
-        return replace(self._core.link.stats)
-
-    @abstractmethod
-    def close(self, reason: CloseReason = CloseReason.DONE) -> None:
-        """End the session, so that the frame stops its sensors, and release the port. Idempotent, bounded time."""
-
-    @abstractmethod
-    def _submit(self, command: Callable[[], None]) -> None:
-        """Run `command` where the core lives."""
-
-    @abstractmethod
-    def _wait(self, start: Callable[[Callable[[T], None]], None], timeout_s: float) -> T:
-        """Run `start(done)` where the core lives and wait until it calls `done`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.close(CloseReason.INTERRUPTED if interrupted else CloseReason.DONE)
 
 
 def run_quietly(command: Callable[[], None]) -> None:

@@ -17,11 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .codec import message_of, payload_of, summary_of
-from .console import one_line, text_in
+from .console import text_in
 from .credit import SampleClock
-from .errors import BridgeError, DeviceLost, DeviceNotFound, LocalProtocolError, RemoteProtocolError, VersionMismatch
+from .errors import BridgeError, DeviceLost, LocalProtocolError
 from .frame import DELIMITER, Frame, FrameReader
 from .link_events import Connected, ConsoleText, DeviceInfo, Disconnected, Event, LinkStats
+from .link_sentences import echo, fell_silent, no_answer, refused, version_mismatch
 from .link_states import TRANSITIONS, Input, State
 from .messages import (
     HELLO_INTERVAL_MS,
@@ -29,20 +30,30 @@ from .messages import (
     MAJOR,
     MINOR,
     SCHEMA_HASH,
+    START_BAUD,
+    BulkWrite,
     Call,
     Channel,
     Close,
     CloseReason,
+    Codec,
     Confirm,
+    EventAck,
     Flag,
     Hello,
     HelloAck,
     Message,
     Method,
+    ObjectKind,
+    Pong,
+    RateSet,
     Refuse,
+    SetRate,
     SpeakerAudio,
 )
-from .session import DEAD_AFTER_S, Session
+from .rate import LineLoad, Rate
+from .session import BULK_UP_WINDOW, Session
+from .uncredited import Budget, wire_bytes
 
 HELLO_S = HELLO_INTERVAL_MS / 1000
 HELLO_TIMEOUT_S = HELLO_TIMEOUT_MS / 1000
@@ -73,11 +84,20 @@ class Link:
         on_frame: called with every valid frame that comes in or goes out; None (the default) costs nothing.
     """
 
-    def __init__(self, port_name: str = "The port") -> None:
-        """`port_name` begins the sentences of errors, as in "/dev/ttyACM0 does not answer"."""
+    def __init__(self, port_name: str = "The port", baud: int = START_BAUD) -> None:
+        """Make one for a port.
+
+        Args:
+            port_name: for the sentences of errors, as in "Nothing answers on /dev/ttyACM0".
+            baud: the rate that is wanted, should the line have one; 0 for a port that cannot change its rate.
+        """
         self.state = State.IDLE
         self.stats = LinkStats()
         self.on_frame: Callable[[WireRecord], None] | None = None
+        self._rate = Rate(baud)
+        self._load = LineLoad()
+        self._budget = Budget()
+        self._unsettled: list[Event] = []  # what came before our caller knows of the session
         self._port_name = port_name
         self._reader = FrameReader()
         self._events: deque[Event] = deque()
@@ -106,6 +126,7 @@ class Link:
         self._hello_timeout_s = timeout_s
         self._repeat_s, self._give_up_s = now_s, now_s + timeout_s
         self._last_tx_s = now_s - IDLE_S  # a delimiter goes before the first Hello
+        self._rate.reset()
 
     def close(self, reason: CloseReason = CloseReason.DONE) -> None:
         """End the session for good: the frame stops its sensors. Send what `data_to_send` still returns."""
@@ -132,14 +153,45 @@ class Link:
         """Queue s16le mono 16 kHz for the speaker, any length; it leaves as credit allows. `last` ends the stream."""
         self._need(Input.SEND_AUDIO).send_audio(stream, pcm, last)
 
-    def read_object(self, object_id: int) -> None:
-        """Fetch a bulk object and drop it on the frame; ObjectReceived or ObjectFailed ends it. One at a time."""
-        self._need(Input.READ_OBJECT).read_object(object_id, self._now_s)
+    def read_object(self, object_id: int, have: bytes = b"") -> None:
+        """Fetch a bulk object and drop it on the frame; ObjectReceived or ObjectFailed ends it. One at a time.
 
-    def abandon_object(self) -> None:
+        `have`: its first octets, from an ObjectFailed.
+        """
+        self._need(Input.READ_OBJECT).objects.read(object_id, have, self._now_s)
+
+    def abandon_read(self) -> None:
         """Stop reading, if something is being read: no event follows, and the frame may forget the object."""
         if self._session is not None:
-            self._session.abandon_object(self._now_s)
+            self._session.objects.abandon_read(self._now_s)
+
+    def write_object(self, kind: ObjectKind, data: bytes) -> int:
+        """Send a bulk object; ObjectWritten or ObjectFailed with the returned number ends it. One at a time.
+
+        After a broken link the same object written again goes on where the frame stopped.
+        """
+        return self._need(Input.WRITE_OBJECT).objects.write(kind, data, self._now_s)
+
+    def abandon_write(self) -> None:
+        """Stop sending, if something is being sent: no event follows. The frame keeps what it has."""
+        if self._session is not None:
+            self._session.objects.abandon_write()
+
+    # ------------------------------------------------------------------------------------ the rate
+    @property
+    def baud(self) -> int:
+        """What the port must be set to before the next octets go out."""
+        return self._rate.baud
+
+    @property
+    def line_baud(self) -> int:
+        """The rate of the line in baud; 0 where it has none (USB)."""
+        return self._rate.line_baud
+
+    @property
+    def codec(self) -> Codec:
+        """The codec that fits the line and the frame."""
+        return self._session.codec if self._session is not None else Codec.PCM16
 
     # ---------------------------------------------------------------------------------- octets in
     def receive_data(self, data: bytes, now_s: float) -> None:
@@ -164,29 +216,18 @@ class Link:
                 self._hello_ack(message)
             case Refuse() if message.nonce == self._nonce:
                 if self._accepts(Input.REFUSED):
-                    self._disconnect(_refused(message))
+                    self._disconnect(refused(message))
             case HelloAck() | Refuse():
                 self.stats.rx_foreign_frames += 1
-            case Hello() | Confirm() | Call() | SpeakerAudio():
+            case Hello() | Confirm() | SetRate() | EventAck() | Call() | SpeakerAudio() | BulkWrite():
                 if self._accepts(Input.OUT_OF_ROLE):
-                    self._disconnect(
-                        RemoteProtocolError(
-                            f"{self._port_name} sends our own messages back: it is an echo, or another host.",
-                            "Check the wiring and the port's name: lorgnette devices",
-                        )
-                    )
+                    self._disconnect(echo(self._port_name))
             case _ if self._session is None or frame.session != self._session.id:
                 self.stats.rx_foreign_frames += 1
             case Close():
-                if self._accepts(Input.PEER_CLOSED):
-                    self._disconnect(DeviceLost("The frame ended the session.", "Start again."))
+                self._closed_by_peer(message.reason)
             case _:
-                confirmed = self.state is State.CONFIRMING
-                if self._accepts(Input.SESSION_FRAME):
-                    if confirmed and self._info is not None:
-                        self.stats.sessions += 1
-                        self._events.append(Connected(self._info))
-                    self._events += self._session.receive(frame, message, self._now_s)
+                self._session_frame(self._session, frame, message)
 
     def _hello_ack(self, ack: HelloAck) -> None:
         first = self.state is State.GREETING
@@ -198,22 +239,63 @@ class Link:
             if self._info is None or (info.device_id, info.boot_id) != (self._info.device_id, self._info.boot_id):
                 self._clock = SampleClock()
             self._info = info
-            self._session = Session(ack, self._now_s, self.stats, self._clock)
+            self._session = Session(ack, self._now_s, self.stats, self._clock, self._rate, self._load)
             self._confirms = 0
             self._confirm()
 
     def _confirm(self) -> None:
         """Confirm is not answered; the Pong to the Ping behind it shows that it arrived."""
         if self._session is not None:
-            self._session.send_link(Confirm(self._nonce))
+            self._session.send_link(Confirm(self._nonce, BULK_UP_WINDOW))
             self._session.ping(self._now_s)
         self._confirms += 1
         self._repeat_s = self._now_s + HELLO_S
+
+    def _session_frame(self, session: Session, frame: Frame, message: Message | None) -> None:
+        confirmed = self.state is State.CONFIRMING
+        if not self._accepts(Input.SESSION_FRAME):
+            return
+        if confirmed and self._info is not None:
+            self.stats.sessions += 1
+            self._rate.begin(self._info.max_baud, self._now_s)
+        self._tell(session.receive(frame, message, self._now_s))
+        if isinstance(message, RateSet):
+            if self._rate.answer(message.baud, session.last_ping, self._now_s):
+                session.ping(self._now_s)
+        elif isinstance(message, Pong) and message.token <= session.last_ping:
+            self._rate.pong(message.token)
+        self._settle()
+
+    def _tell(self, events: list[Event]) -> None:
+        """Our caller hears of what happens in a session only once it knows of the session."""
+        (self._unsettled if self.state is State.SETTLING else self._events).extend(events)
+
+    def _settle(self) -> None:
+        """Let our caller in, once the rate is settled."""
+        if self.state is not State.SETTLING or not self._rate.settled or self._info is None:
+            return
+        self._accepts(Input.RATE_SETTLED)
+        self._events.append(Connected(self._info))
+        self._events += self._unsettled
+        self._unsettled.clear()
+        self._events += self._rate.report()
+
+    def _closed_by_peer(self, reason: int) -> None:
+        if reason != CloseReason.NO_SESSION:
+            error = DeviceLost("The frame ended the session.", "Start again.")
+        elif self.state in (State.CONFIRMING, State.SETTLING):
+            self._greet_again()  # it has booted since its HelloAck
+            return
+        else:
+            error = DeviceLost("The frame has started anew and knows the session no more.", "Start again.")
+        if self._accepts(Input.PEER_CLOSED):
+            self._disconnect(error)
 
     def _greet_again(self) -> None:
         """Nothing but the nonce's being another one matters to the frame."""
         self._accepts(Input.UNCONFIRMED)
         self._end_session()
+        self._rate.reset()
         self._nonce = (self._nonce + 1) & 0xFFFFFFFF
         self._repeat_s = self._now_s
 
@@ -239,17 +321,22 @@ class Link:
                 self._confirm()
             else:
                 self._greet_again()
-        elif self.state is State.OPEN and self._session is not None:
+        elif self.state in (State.SETTLING, State.OPEN) and self._session is not None:
             if self._session.silent(now_s):
                 self._accepts(Input.SILENT)
-                self._disconnect(
-                    DeviceLost(
-                        f"The frame has been silent for {DEAD_AFTER_S:.0f} s.",
-                        "Check the cable and the frame's power; lorgnette doctor looks at each part.",
-                    )
-                )
+                self._disconnect(fell_silent(self._rate.refused))
             else:
-                self._events += self._session.tick(now_s)
+                self._follow_rate(self._session, now_s)
+                self._tell(self._session.tick(now_s))
+
+    def _follow_rate(self, session: Session, now_s: float) -> None:
+        wanted = self._rate.question(now_s)
+        if wanted is not None:
+            session.send_link(SetRate(wanted))
+        if self._rate.tick(session.last_rx_s, session.last_ping, now_s):
+            session.ping(now_s)
+            if self.state is State.OPEN:
+                self._events += self._rate.report()
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do; None while nothing is under way. May lie in the past."""
@@ -257,7 +344,9 @@ class Link:
         if self.state in (State.GREETING, State.CONFIRMING):
             times += [self._repeat_s, self._give_up_s]
         elif self._session is not None:
-            times.append(self._session.next_deadline())
+            times += [self._session.next_deadline(), self._rate.next_deadline(self._session.last_rx_s)]
+        if self._session is not None and (needed := self._session.link_room_needed()) is not None:
+            times.append(self._budget.room_s(needed))
         return min(times, default=None)
 
     # --------------------------------------------------------------------------------- octets out
@@ -269,6 +358,9 @@ class Link:
                 out += DELIMITER
             octets = frame.encode()
             out += octets
+            self._load.sent(len(octets), self.line_baud, self._now_s)
+            if frame.channel == Channel.LINK:
+                self._budget.spend(len(octets) + len(DELIMITER), self._now_s)  # perhaps with one in front
             self.stats.tx_frames += 1
             self._log("tx", frame, len(octets))
         if out:
@@ -284,12 +376,15 @@ class Link:
         if self._farewell is not None:
             farewell, self._farewell = self._farewell, None
             return farewell
+        room = self._budget.room(self._now_s)
         if self.state is State.GREETING and self._now_s >= self._repeat_s:
             self._repeat_s = self._now_s + HELLO_S
-            self._hello_seq = (self._hello_seq + 1) & 0xFFFF
             hello = Hello(MAJOR, MINOR, self._nonce, SCHEMA_HASH)
+            if wire_bytes(hello) > room:  # the session before has said so much: 100 ms later
+                return None
+            self._hello_seq = (self._hello_seq + 1) & 0xFFFF
             return Frame(Channel.LINK, Flag(0), self._hello_seq, 0, payload_of(hello))
-        return self._session.next_frame(self._now_s) if self._session is not None else None
+        return self._session.next_frame(self._now_s, room) if self._session is not None else None
 
     # -------------------------------------------------------------------------------------- states
     def _enter(self, happened: Input) -> None:
@@ -312,6 +407,8 @@ class Link:
 
     def _end_session(self) -> None:
         if self._session is not None:
+            self._events += self._unsettled
+            self._unsettled.clear()
             self._events += self._session.end()
             self._session = None
 
@@ -322,38 +419,8 @@ class Link:
     def _no_answer(self) -> BridgeError:
         if self._reader.held_bytes:
             self._no_frame(self._reader.take_held())
-        if self._evidence:
-            shown = one_line(bytes(self._evidence))
-            sample = f' ("{shown}")' if shown else f" ({len(self._evidence)} bytes that are no text)"
-            return RemoteProtocolError(
-                f"Something answers on {self._port_name}, but it is no lorgnette frame{sample}.",
-                "Choose another port (lorgnette devices), or put the firmware on it (hardware/README.md)",
-            )
-        remedy = "Check the cable, press the board's RESET button, and see that it runs lorgnette's firmware"
-        if self._port_name.startswith("socket://"):
-            remedy = "See whether another program is connected to it: a serial server serves one at a time"
-        return DeviceNotFound(
-            f"Nothing answers on {self._port_name} within {self._hello_timeout_s:g} s.",
-            f"{remedy}; without a board use --port sim://",
-        )
+        return no_answer(self._port_name, self._rate.wish != 0, bytes(self._evidence), self._hello_timeout_s)
 
     def _log(self, direction: str, frame: Frame, size_bytes: int) -> None:
         if self.on_frame is not None:
             self.on_frame(WireRecord(direction, self._now_s, frame.channel, size_bytes, summary_of(frame)))
-
-
-def _refused(refusal: Refuse) -> BridgeError:
-    if refusal.reason == CloseReason.VERSION:
-        return version_mismatch(refusal.major, refusal.minor)
-    return RemoteProtocolError(
-        f"The frame refused the session for a reason that this program does not know ({refusal.reason}).",
-        "Compare the versions: lorgnette doctor",
-    )
-
-
-def version_mismatch(major: int, minor: int) -> VersionMismatch:
-    """Names the side to update: the one with the lower major version."""
-    sentence = f"The frame speaks protocol {major}.{minor}, this program {MAJOR}.{MINOR}."
-    if major > MAJOR:
-        return VersionMismatch(sentence, "Update this program: pip install --upgrade lorgnette")
-    return VersionMismatch(sentence, "Update the frame's firmware (hardware/README.md)")

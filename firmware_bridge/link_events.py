@@ -43,6 +43,7 @@ class DeviceInfo:
     reset_reason: str
     led_kind: str  # what the frame claims about its privacy LED: none, software, hardware
     capabilities: Capability
+    max_baud: int = 0  # the highest rate that the line can have; 0 where it has none (USB)
 
     @classmethod
     def from_hello_ack(cls, ack: HelloAck) -> DeviceInfo:
@@ -58,6 +59,7 @@ class DeviceInfo:
             reset_reason=_name(ResetReason, ack.reset_reason),
             led_kind=_name(LedKind, ack.led_kind),
             capabilities=Capability(ack.capabilities & sum(Capability)),  # bits of later versions are dropped
+            max_baud=ack.max_baud,
         )
 
     def has(self, part: Capability) -> bool:
@@ -144,9 +146,32 @@ class ObjectReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectWritten:
+    """A bulk object is complete on the frame, and its CRC-32 is right there."""
+
+    object_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectProgress:
+    """How far a bulk object has come, either way; told at most once per tick."""
+
+    object_id: int
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectFailed:
+    """A bulk object did not arrive.
+
+    Attributes:
+        received: of an object from the frame whose session ended, the octets that came: `read_object` goes on there.
+    """
+
     object_id: int
     error: BridgeError
+    received: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,19 @@ class ConsoleText:
     """Text beside the frames: boot log, panic, the frame's own log. Printable characters and line feeds only."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateChanged:
+    """A UART went back to another rate than the one that was wanted; the session goes on.
+
+    Attributes:
+        baud: the rate that the line has now.
+        reason: one sentence for people, with what to do about it.
+    """
+
+    baud: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +214,10 @@ Event = (
     | CallFinished
     | FrameReported
     | ObjectReceived
+    | ObjectWritten
+    | ObjectProgress
     | ObjectFailed
+    | RateChanged
     | ConsoleText
     | Crashed
 )

@@ -9,6 +9,7 @@ class State(Enum):
     IDLE = "no session"
     GREETING = "saying Hello"
     CONFIRMING = "waiting for the session's first frame"
+    SETTLING = "settling the rate"
     OPEN = "open"
     CLOSED = "closed for good"
 
@@ -21,11 +22,13 @@ class Input(Enum):
     CALL = "call()"
     SEND_AUDIO = "send_audio()"
     READ_OBJECT = "read_object()"
+    WRITE_OBJECT = "write_object()"
     # what the peer does, or fails to do
     HELLO_ACK = "HelloAck"
     REFUSED = "Refuse"
-    UNCONFIRMED = "no answer to Confirm"
+    UNCONFIRMED = "the frame does not know the session"
     SESSION_FRAME = "a frame of the session"
+    RATE_SETTLED = "the rate is settled"
     PEER_CLOSED = "Close"
     OUT_OF_ROLE = "a message that only hosts send"
     TIMED_OUT = "no answer"
@@ -52,10 +55,22 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
     State.CONFIRMING: {
         Input.START: State.GREETING,
         Input.HELLO_ACK: State.CONFIRMING,  # the answer to a Hello that was repeated: nothing new
-        Input.SESSION_FRAME: State.OPEN,
+        Input.SESSION_FRAME: State.SETTLING,
         Input.UNCONFIRMED: State.GREETING,  # the frame may have booted since its HelloAck, and know no session
         Input.PEER_CLOSED: State.IDLE,
         Input.TIMED_OUT: State.IDLE,
+        Input.PORT_LOST: State.IDLE,
+        Input.CLOSE: State.CLOSED,
+    },
+    State.SETTLING: {  # confirmed; our caller does not know yet, so that nothing is under way while the rate changes
+        Input.START: State.GREETING,
+        Input.HELLO_ACK: State.SETTLING,
+        Input.SESSION_FRAME: State.SETTLING,
+        Input.RATE_SETTLED: State.OPEN,
+        Input.UNCONFIRMED: State.GREETING,
+        Input.PEER_CLOSED: State.IDLE,
+        Input.SILENT: State.IDLE,
+        Input.OUT_OF_ROLE: State.IDLE,
         Input.PORT_LOST: State.IDLE,
         Input.CLOSE: State.CLOSED,
     },
@@ -66,6 +81,7 @@ TRANSITIONS: dict[State, dict[Input, State]] = {
         Input.CALL: State.OPEN,
         Input.SEND_AUDIO: State.OPEN,
         Input.READ_OBJECT: State.OPEN,
+        Input.WRITE_OBJECT: State.OPEN,
         Input.PEER_CLOSED: State.IDLE,
         Input.SILENT: State.IDLE,
         Input.OUT_OF_ROLE: State.IDLE,

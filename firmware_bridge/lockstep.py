@@ -12,11 +12,12 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .device_core import DeviceApi, DeviceCore, T, run_quietly
+from .device_api import DeviceApi
+from .device_core import WANTED_BAUD, DeviceCore, T, run_quietly
 from .errors import DeviceLost, LocalProtocolError
 from .faulty_frame import Unplugged
 from .link import HELLO_TIMEOUT_S, Link
-from .messages import CloseReason
+from .messages import START_BAUD, CloseReason
 from .sim_transport import Steppable
 
 if TYPE_CHECKING:
@@ -45,15 +46,20 @@ class LockstepDevice(DeviceApi):
         *,
         seed: int = 0,
         timeout_s: float = HELLO_TIMEOUT_S,
+        baud: int = WANTED_BAUD,
         make_link: Callable[..., Link] = Link,
     ) -> None:
-        """Shake hands at virtual time 0. `seed` decides the nonces, `make_link` takes Link's arguments."""
+        """Shake hands at virtual time 0. `seed` decides the nonces, `make_link` takes Link's arguments.
+
+        `baud` is the rate to switch to, where the frame's line has one.
+        """
         nonces = random.Random(seed)
-        super().__init__(DeviceCore(make_link("sim://"), lambda: nonces.getrandbits(32), timeout_s))
+        super().__init__(DeviceCore(make_link("sim://", baud), lambda: nonces.getrandbits(32), timeout_s))
         self.frame = frame
         self.peripherals = peripherals
         self.now_s = 0.0
         self._next_us = 0
+        self._port_baud = START_BAUD
         self._reopen_s: float | None = None  # when the port is tried again; None while it is open
         self._busy = False
         self._closed = False
@@ -100,7 +106,7 @@ class LockstepDevice(DeviceApi):
         try:
             self._core.link.close(reason)
             with contextlib.suppress(Unplugged):
-                self.frame.step(self._now_us(), self._core.link.data_to_send())
+                self._step(self._core.link.data_to_send())
             self._core.end()
         finally:
             self.frame.close()
@@ -131,6 +137,13 @@ class LockstepDevice(DeviceApi):
     def _now_us(self) -> int:
         return round(self.now_s * 1e6)
 
+    def _step(self, to_frame: bytes) -> tuple[bytes, int]:
+        """Let the frame hear this now, at the rate that the host has now."""
+        if (baud := self._core.link.baud) != self._port_baud:
+            self.frame.set_baud(baud)
+            self._port_baud = baud
+        return self.frame.step(self._now_us(), to_frame)
+
     def _exchange(self, now_s: float) -> None:
         """Let host and frame talk at one instant until neither has more to say."""
         if self._closed:
@@ -145,7 +158,7 @@ class LockstepDevice(DeviceApi):
             if not to_frame and self._next_us > self._now_us() and not must_reopen:
                 break
             try:
-                from_frame, self._next_us = self.frame.step(self._now_us(), to_frame)
+                from_frame, self._next_us = self._step(to_frame)
             except Unplugged as gone:
                 self._next_us = gone.next_us
                 if self._reopen_s is None:

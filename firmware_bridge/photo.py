@@ -97,7 +97,7 @@ class PhotoTaker:
             return
         if now_s >= self._give_up_s:
             if self._step is _Step.READING:
-                self._link.abandon_object()
+                self._link.abandon_read()
             self._end(RequestTimeout("The photo did not arrive in time.", "Try again, with a longer --timeout."))
         elif self._step is _Step.EXPOSING and self._read_s is not None and now_s >= self._read_s:
             self._read()

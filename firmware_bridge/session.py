@@ -1,4 +1,4 @@
-"""One session: what exists between HelloAck and its end. Heartbeat, credit, requests, audio, bulk reads.
+"""One session: what exists between HelloAck and its end. Heartbeat, credit, requests, events, audio.
 
 Sans-I/O: frames in, Events out, time passed in. Knows messages and their channels; must not know the handshake,
 octets, ports or threads. A new session is a new object, so nothing of the old one can leak into it.
@@ -6,15 +6,13 @@ octets, ports or threads. A new session is a new object, so nothing of the old o
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from .bulk import ObjectRead
 from .codec import payload_of
 from .console import printable_text
 from .credit import ReceiveWindow, SampleClock, SendWindow, seq_after
-from .errors import LocalProtocolError, RequestRefused
+from .errors import LocalProtocolError
 from .frame import Frame
 from .link_events import (
     AudioReceived,
@@ -24,21 +22,21 @@ from .link_events import (
     FrameMessage,
     FrameReported,
     LinkStats,
-    ObjectFailed,
 )
 from .messages import (
-    CREDIT_INTERVAL_MS,
     DEAD_AFTER_MS,
     HEARTBEAT_MS,
     HIGHEST_SENT_INTERVAL_MS,
     BulkData,
+    Capability,
     CaptureStartResult,
     CaptureStopResult,
     Channel,
     Close,
     CloseReason,
+    Codec,
     Credit,
-    DropObjectArgs,
+    EventAck,
     Flag,
     FlushSpeakerArgs,
     GetStateResult,
@@ -48,30 +46,30 @@ from .messages import (
     Message,
     Method,
     MicAudio,
+    ObjectEvent,
     PhotoEvent,
     Ping,
     PlaybackEnded,
     Pong,
-    ReadObjectArgs,
+    RateSet,
     Reply,
-    Window,
 )
+from .objects import Objects
+from .rate import LineLoad, Rate
 from .rpc import CallTable
 from .speaker import PlaybackWatch, SpeakerQueue
+from .uncredited import LinkQueue
 
 HEARTBEAT_S = HEARTBEAT_MS / 1000
 DEAD_AFTER_S = DEAD_AFTER_MS / 1000
-CREDIT_S = CREDIT_INTERVAL_MS / 1000
 HIGHEST_SENT_S = HIGHEST_SENT_INTERVAL_MS / 1000
 
 # Once the frame has been silent for a heartbeat, ask faster: one lost ping must not look like a dead frame.
 WORRIED_PING_S = HEARTBEAT_S / 4
 
-# Link messages that wait to be pulled. More means that nobody pulls; they repeat themselves, so dropping is harmless.
-MAX_LINK_QUEUE = 64
-
-# A read request of its own has its retries; this bounds one question, not the whole object.
-READ_TIMEOUT_S = 1.0
+# Our slots for BulkData, 65 KB: at the speed of USB so many come in 65 ms, and a grant must not be due more often than
+# the budget of what goes without credit allows.
+BULK_UP_WINDOW = 64
 
 _Clocked = TypeVar("_Clocked", bound=FrameMessage | GetStateResult | CaptureStartResult | CaptureStopResult)
 
@@ -81,26 +79,40 @@ _SEQUENCED = frozenset((Channel.RPC, Channel.EVENT, Channel.MIC, Channel.BULK_UP
 class Session:
     """The host's half of one session, from HelloAck on."""
 
-    def __init__(self, ack: HelloAck, now_s: float, stats: LinkStats, clock: SampleClock) -> None:
+    def __init__(
+        self, ack: HelloAck, now_s: float, stats: LinkStats, clock: SampleClock, rate: Rate, load: LineLoad
+    ) -> None:
+        """`clock`, `rate` and `load` outlive the session: they belong to the frame and to the line."""
         self.id = ack.session
+        self.last_rx_s = now_s  # the latest valid frame of the session
+        self.last_ping = 0  # the number, and token, of the latest Ping
         self._stats = stats
         self._clock = clock
+        self._rate = rate
+        self._load = load
         self._calls = CallTable()
-        self._own_calls: set[int] = set()  # asked by this object, not by our caller
         self._speaker = SpeakerQueue()
         self._playback = PlaybackWatch()
-        self._read: ObjectRead | None = None
-        self._link_queue: deque[Message] = deque()
-        self._seq = {Channel.LINK: 0}
-        self._send = {Channel.RPC: SendWindow(ack.rpc_window), Channel.SPEAKER: SendWindow(ack.speaker_window)}
+        self._link_queue = LinkQueue()
+        self._link_seq = 0
+        self._send = {
+            Channel.RPC: SendWindow(ack.rpc_window),
+            Channel.SPEAKER: SendWindow(ack.speaker_window),
+            Channel.BULK_DOWN: SendWindow(ack.bulk_window),
+        }
         self._receive = {channel: ReceiveWindow() for channel in _SEQUENCED}
-        self._receive[Channel.BULK_UP] = ReceiveWindow(Window.BULK_UP)
+        self._receive[Channel.BULK_UP] = ReceiveWindow(BULK_UP_WINDOW)
+        self.objects = Objects(self._calls, self.send_link, self._receive[Channel.BULK_UP], stats)
         self._stuck_s: dict[Channel, float] = {}  # since when a channel has had frames but no credit
-        self._last_rx_s = self._last_tx_s = now_s
+        self._last_tx_s = now_s
         self._last_ping_s = now_s - HEARTBEAT_S
-        self._ping_token = 0
-        self._credit_s: float | None = None  # next grant for bulk up, while a read is in progress
         self._mic_dropped = 0
+        self._knows_adpcm = bool(ack.capabilities & Capability.ADPCM)
+
+    @property
+    def codec(self) -> Codec:
+        """What fits the line, as far as the frame knows it."""
+        return self._rate.codec if self._knows_adpcm else Codec.PCM16
 
     # ------------------------------------------------------------------ what our caller asks for
     def call(self, method: Method, args: Message | None, timeout_s: float, now_s: float) -> int:
@@ -115,40 +127,25 @@ class Session:
     def send_audio(self, stream: int, pcm: bytes, last: bool) -> None:
         self._speaker.append(stream, pcm, last)
 
-    def read_object(self, object_id: int, now_s: float) -> None:
-        if self._read is not None:
-            raise LocalProtocolError(f"object {self._read.object_id} is being read already")
-        self._read = ObjectRead(object_id)
-        self._read_progress(now_s)
-        self._grant_bulk(now_s)
-
-    def abandon_object(self, now_s: float) -> None:
-        """Stop reading; the frame may forget the object. No event follows."""
-        if self._read is not None:
-            self._drop(self._read, now_s)
-
     def send_link(self, message: Message) -> None:
-        """Queue a message of the link channel, which goes before everything else."""
-        if len(self._link_queue) < MAX_LINK_QUEUE:
-            self._link_queue.append(message)
+        """Queue a message of the link channel, which goes before everything else, as soon as the budget allows."""
+        self._link_queue.put(message)
 
     def farewell(self, reason: CloseReason, now_s: float) -> Frame:
         """The session's last frame."""
-        self._link_queue.clear()
-        self._link_queue.append(Close(reason))
-        frame = self.next_frame(now_s)
-        assert frame is not None
-        return frame
+        return self._link_frame(Close(reason), now_s)
 
     def ping(self, now_s: float) -> None:
-        self._ping_token = (self._ping_token + 1) & 0xFFFFFFFF
+        self.last_ping = (self.last_ping + 1) & 0xFFFFFFFF
         self._last_ping_s = self._last_tx_s = now_s
-        self.send_link(Ping(self._ping_token))
+        self.send_link(Ping(self.last_ping))
 
     # --------------------------------------------------------------------------------- frames in
     def receive(self, frame: Frame, message: Message | None, now_s: float) -> list[Event]:
         """Take a frame of this session; `message` is its payload, None when unknown."""
-        self._last_rx_s = now_s
+        self.last_rx_s = now_s
+        if frame.channel == Channel.EVENT and frame.flags & Flag.ACK_REQ:
+            self.send_link(EventAck(frame.seq))  # also of one that we have: its acknowledgement was lost
         if frame.channel in _SEQUENCED:
             lost = self._receive[Channel(frame.channel)].receive(frame.seq)
             if lost is None:
@@ -164,11 +161,13 @@ class Session:
                 finished = self._calls.receive(message, now_s)
                 return self._finished(finished, now_s) if finished else []
             case BulkData():
-                return self._bulk_data(message, now_s)
+                return self.objects.receive_data(message, now_s)
+            case ObjectEvent():
+                return self.objects.receive_report(message, now_s)
             case Ping():
                 self.send_link(Pong(message.token, 0))
             case Pong():
-                if message.token == self._ping_token:
+                if message.token == self.last_ping:
                     self._stats.round_trip_s = now_s - self._last_ping_s
                 self._clock.unwrap(message.mic_sample)
             case Credit():
@@ -176,7 +175,10 @@ class Session:
                     if channel == message.channel and window.grant(message.allowed):
                         self._stuck_s.pop(channel, None)
             case HighestSent():
-                self._highest_sent(message, now_s)
+                if message.channel == Channel.BULK_UP:
+                    self.objects.skip_to(message.seq, now_s)
+            case RateSet():
+                pass  # the link's own affair
             case LogText():
                 return [ConsoleText(printable_text(message.text))]
             case _ if isinstance(message, FrameMessage):
@@ -204,75 +206,23 @@ class Session:
         return cast("_Clocked", replace(changed, mic_sample=self._clock.unwrap(changed.mic_sample)))
 
     def _finished(self, finished: CallFinished, now_s: float) -> list[Event]:
-        if self._read is not None and self._read.call_id == finished.call_id:
-            self._read.receive_reply(finished, now_s)
-            return self._read_progress(now_s)
-        if finished.call_id in self._own_calls:
-            self._own_calls.discard(finished.call_id)
-            return []
+        if (events := self.objects.finished(finished, now_s)) is not None:
+            return events
         if isinstance(finished.result, GetStateResult | CaptureStartResult | CaptureStopResult):
             finished = replace(finished, result=self._unwrapped(finished.result))
         return [finished]
 
-    def _highest_sent(self, message: HighestSent, now_s: float) -> None:
-        if message.channel == Channel.BULK_UP:
-            self._stats.rx_lost_frames += self._receive[Channel.BULK_UP].skip_to(message.seq)
-            self._grant_bulk(now_s)
-
-    # -------------------------------------------------------------------------------- bulk reads
-    def _bulk_data(self, data: BulkData, now_s: float) -> list[Event]:
-        window = self._receive[Channel.BULK_UP]
-        if window.spent * 2 >= window.window:  # sooner than the interval, or 8 frames per 100 ms would be the limit
-            self._grant_bulk(now_s)
-        if self._read is None:
-            return []
-        self._read.receive_data(data, now_s)
-        return self._read_progress(now_s)
-
-    def _grant_bulk(self, now_s: float) -> None:
-        self.send_link(Credit(Channel.BULK_UP, self._receive[Channel.BULK_UP].grant()))
-        if self._read is not None:  # what comes when nothing is read is granted once, as far as it got
-            self._credit_s = now_s + CREDIT_S
-
-    def _read_progress(self, now_s: float) -> list[Event]:
-        read = self._read
-        if read is None:
-            return []
-        if read.outcome is not None:
-            if isinstance(read.outcome, ObjectFailed) and isinstance(read.outcome.error, RequestRefused):
-                self._read, self._credit_s = None, None  # not there yet, perhaps: a drop could meet it when it is
-            else:
-                self._drop(read, now_s)
-            return [read.outcome]
-        offset = read.offset_to_ask()
-        if offset is not None:
-            args = ReadObjectArgs(read.object_id, offset)
-            read.asked(self._calls.start(Method.READ_OBJECT, args, now_s, READ_TIMEOUT_S))
-            self._stats.bulk_restarts += bool(read.restarts)
-        return []
-
-    def _drop(self, read: ObjectRead, now_s: float) -> None:
-        self._read, self._credit_s = None, None
-        args = DropObjectArgs(read.object_id)
-        self._own_calls.add(self._calls.start(Method.DROP_OBJECT, args, now_s, READ_TIMEOUT_S))
-        if (call_id := read.call_id) is not None:  # its answer is nobody's any more
-            self._own_calls.add(call_id)
-
     # -------------------------------------------------------------------------------------- time
     def silent(self, now_s: float) -> bool:
         """No valid frame of this session for so long that the peer is gone."""
-        return now_s >= self._last_rx_s + DEAD_AFTER_S
+        return now_s >= self.last_rx_s + DEAD_AFTER_S
 
     def tick(self, now_s: float) -> list[Event]:
         events: list[Event] = []
         for finished in self._calls.tick(now_s):
             events += self._finished(finished, now_s)
         events += [FrameReported(ended) for ended in self._playback.tick(now_s, self._clock.sample)]
-        if self._read is not None:
-            self._read.tick(now_s)
-            events += self._read_progress(now_s)
-        if self._read is not None and (self._credit_s is None or now_s >= self._credit_s):
-            self._grant_bulk(now_s)
+        events += self.objects.tick(now_s)
         if now_s >= self._ping_due():
             self.ping(now_s)
         for channel, waiting in self._waiting():
@@ -284,42 +234,42 @@ class Session:
         return events
 
     def next_deadline(self) -> float:
-        times = [self._last_rx_s + DEAD_AFTER_S, self._ping_due()]
+        times = [self.last_rx_s + DEAD_AFTER_S, self._ping_due()]
         times += [since + HIGHEST_SENT_S for since in self._stuck_s.values()]
-        perhaps = [self._calls.next_deadline(), self._playback.next_deadline(), self._credit_s]
-        if self._read is not None:
-            perhaps.append(self._read.next_deadline())
+        if self.objects.wants_to_send and self._send[Channel.BULK_DOWN].free:
+            times.append(self._load.takes_bulk_s)
+        perhaps = [self._calls.next_deadline(), self._playback.next_deadline(), self.objects.next_deadline()]
         return min([*times, *(t for t in perhaps if t is not None)])
+
+    def link_room_needed(self) -> int | None:
+        """Octets of the budget that the next link message waits for; None when none waits."""
+        return self._link_queue.needed()
 
     def end(self) -> list[Event]:
         """The session is over: answer everything that waits for it."""
-        events: list[Event] = []
-        for finished in self._calls.fail_all():
-            if self._read is not None and self._read.call_id == finished.call_id:
-                continue
-            if finished.call_id not in self._own_calls:
-                events.append(finished)
-        if self._read is not None:
-            events.append(self._read.link_lost())
-            self._read = None
-        return events
+        events: list[Event] = [f for f in self._calls.fail_all() if not self.objects.owns(f.call_id)]
+        return events + self.objects.end()
 
     def _ping_due(self) -> float:
-        return min(
-            self._last_tx_s + HEARTBEAT_S, max(self._last_rx_s + HEARTBEAT_S, self._last_ping_s + WORRIED_PING_S)
+        due_s = min(
+            self._last_tx_s + HEARTBEAT_S, max(self.last_rx_s + HEARTBEAT_S, self._last_ping_s + WORRIED_PING_S)
         )
+        pace_s = self._rate.ping_s
+        return due_s if pace_s is None else min(due_s, self._last_ping_s + pace_s)
 
     # -------------------------------------------------------------------------------- frames out
     def _waiting(self) -> tuple[tuple[Channel, bool], ...]:
         """The credited channels by priority, and whether something waits there."""
-        return (Channel.SPEAKER, bool(self._speaker)), (Channel.RPC, self._calls.wants_to_send)
+        return (
+            (Channel.SPEAKER, bool(self._speaker)),
+            (Channel.RPC, self._calls.wants_to_send),
+            (Channel.BULK_DOWN, self.objects.wants_to_send),
+        )
 
-    def next_frame(self, now_s: float) -> Frame | None:
-        """The next frame to send, by priority and credit; None when there is none."""
-        if self._link_queue:
-            self._seq[Channel.LINK] = seq_after(self._seq[Channel.LINK])
-            payload = payload_of(self._link_queue.popleft())
-            return self._frame(Channel.LINK, Flag(0), self._seq[Channel.LINK], payload, now_s)
+    def next_frame(self, now_s: float, room: int) -> Frame | None:
+        """The next frame to send, by priority, credit and `room` octets for link messages; None when there is none."""
+        if (message := self._link_queue.pop(room)) is not None:
+            return self._link_frame(message, now_s)
         for channel, waiting in self._waiting():
             window = self._send[channel]
             if not waiting:
@@ -330,11 +280,18 @@ class Session:
                 audio, flags = self._speaker.pop()
                 self._playback.sent(audio, flags, now_s)
                 return self._frame(channel, flags, window.spend(), payload_of(audio), now_s)
-            else:
+            elif channel == Channel.RPC:
                 call, again = self._calls.next_call(now_s)
                 self._stats.rpc_retries += again
                 return self._frame(channel, Flag.RETRY if again else Flag(0), window.spend(), payload_of(call), now_s)
+            elif now_s >= self._load.takes_bulk_s:
+                piece = self.objects.next_piece(self._rate.chunk_bytes, now_s)
+                return self._frame(channel, Flag(0), window.spend(), payload_of(piece), now_s)
         return None
+
+    def _link_frame(self, message: Message, now_s: float) -> Frame:
+        self._link_seq = seq_after(self._link_seq)
+        return self._frame(Channel.LINK, Flag(0), self._link_seq, payload_of(message), now_s)
 
     def _frame(self, channel: Channel, flags: Flag, seq: int, payload: bytes, now_s: float) -> Frame:
         self._last_tx_s = now_s

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
 class Steppable(Protocol):
     """What can be stepped: the in-process core, the same code in another process, or a test's stand-in."""
 
-    def step(self, now_us: int, rx: bytes) -> tuple[bytes, int]:
-        """Advance to `now_us` and take `rx`; returns (tx, when it wants to be stepped again)."""
+    def step(self, now_us: int, rx: bytes, room: int = ...) -> tuple[bytes, int]:
+        """Advance to `now_us` and take `rx`; returns (tx, when it wants to be stepped again).
+
+        At most `room` octets come back; when more waits, that time is now or past.
+        """
+
+    def set_baud(self, baud: int) -> None:
+        """The host's side of the line has this rate now."""
 
     def close(self) -> None: ...
 
 
 class SimTransport:
     """A simulated frame as a port."""
+
+    has_rate = True  # the frame says whether its line has one
 
     def __init__(self, frame: Steppable, name: str = "sim://", clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
@@ -65,6 +73,9 @@ class SimTransport:
         if self._closed:
             raise DeviceLost(f"{self.name} is closed.")
         self._to_frame += data
+
+    def set_baud(self, baud: int) -> None:
+        self._frame.set_baud(baud)
 
     def wake(self) -> None:
         self._woken.set()

@@ -22,6 +22,8 @@ READ_BYTES = 65_536
 class SocketTransport:
     """A frame behind TCP: a serial server, a simulator in another process, a tunnel."""
 
+    has_rate = False  # the serial server's business, if there is one
+
     def __init__(self, url: str) -> None:
         self.name = url
         host, port = _address(url)
@@ -63,6 +65,9 @@ class SocketTransport:
                 rest = rest[self._socket.send(rest) :]
         except OSError as error:
             raise self._lost(str(error)) from error
+
+    def set_baud(self, baud: int) -> None:
+        """Nothing."""
 
     def wake(self) -> None:
         with self._closing, contextlib.suppress(OSError):  # full: a wake-up is under way already

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import DeviceLost, DeviceNotFound
+from .messages import START_BAUD
 from .port_errors import open_error
 
 if TYPE_CHECKING:
@@ -31,17 +33,30 @@ WRITE_BYTES = 512
 # this bounds how late `wake` can be there. 50 wake-ups a second cost 0.2 % of a core.
 POLL_S = 0.02
 
+_log = logging.getLogger(__name__)
+
 
 class Transport(Protocol):
-    """A port that is open. `read` and `write` belong to one thread; `wake` may be called from any."""
+    """A port that is open. `read`, `write` and `set_baud` belong to one thread; `wake` may be called from any.
+
+    Attributes:
+        has_rate: `set_baud` does something.
+    """
 
     name: str
+    has_rate: bool
 
     def read(self, timeout_s: float) -> bytes:
         """What has come, at least one octet, or b"" after `timeout_s` or a `wake`. Raises DeviceLost."""
 
     def write(self, data: bytes) -> None:
         """Send everything. Raises DeviceLost when the port is gone or takes nothing for WRITE_TIMEOUT_S."""
+
+    def set_baud(self, baud: int) -> None:
+        """Let what is written from now on go out, and what comes in be read, at this rate. A port begins at START_BAUD.
+
+        A rate that the port cannot do changes nothing: the link notices that nothing comes through, and goes back.
+        """
 
     def wake(self) -> None:
         """Make a `read` that waits, or the next one, return at once."""
@@ -53,6 +68,7 @@ class Transport(Protocol):
 class Port(Protocol):
     """The part of pyserial's Serial that we use."""
 
+    baudrate: int
     dtr: bool
     rts: bool
 
@@ -64,11 +80,10 @@ class Port(Protocol):
     def close(self) -> None: ...
 
 
-def open_transport(url: str, baud: int = 921_600, peripherals: Peripherals | None = None) -> Transport:
-    """Open `sim://...`, `socket://host:port` or the name of a serial port.
+def open_transport(url: str, peripherals: Peripherals | None = None) -> Transport:
+    """Open `sim://...`, `socket://host:port` or the name of a serial port, that one at START_BAUD.
 
     Args:
-        baud: for serial ports only; USB boards ignore it.
         peripherals: for `sim://` only: the simulated frame's parts, instead of what the URL describes.
 
     Raises:
@@ -76,7 +91,7 @@ def open_transport(url: str, baud: int = 921_600, peripherals: Peripherals | Non
     """
     scheme, found, _ = url.partition("://")
     if not found:
-        return SerialTransport(url, baud)
+        return SerialTransport(url)
     if scheme == "sim":
         from .sim_transport import SimTransport
 
@@ -94,7 +109,9 @@ def open_transport(url: str, baud: int = 921_600, peripherals: Peripherals | Non
 class SerialTransport:
     """A serial port, or a pty in its place."""
 
-    def __init__(self, port: str, baud: int) -> None:
+    has_rate = True
+
+    def __init__(self, port: str) -> None:
         import serial
 
         self.name = port
@@ -102,7 +119,7 @@ class SerialTransport:
         self._closed = False
         self._closing = threading.RLock()  # a signal's handler may close what its thread is just waking
         handle = serial.Serial()
-        handle.port, handle.baudrate = port, baud
+        handle.port, handle.baudrate = port, START_BAUD
         handle.timeout, handle.write_timeout = POLL_S, WRITE_TIMEOUT_S
         handle.exclusive = True
         # On USB-JTAG boards and on the common bridges a DTR that differs from RTS resets the chip, so both go up
@@ -134,6 +151,15 @@ class SerialTransport:
                 self._port.write(data[at : at + WRITE_BYTES])
         except (OSError, TypeError) as error:
             raise self._lost(error) from error
+
+    def set_baud(self, baud: int) -> None:
+        before = self._port.baudrate
+        try:
+            self._port.baudrate = baud
+        except (OSError, ValueError, OverflowError) as error:  # unplugged: the next write says so
+            _log.info("%s cannot be set to %d baud: %s", self.name, baud, error)
+            with contextlib.suppress(OSError, ValueError):
+                self._port.baudrate = before
 
     def wake(self) -> None:
         self._woken.set()

@@ -98,7 +98,7 @@ def check_microphone(device: Device) -> Check:
         return Check("microphone", "absent", "not fitted")
     pcm, lit = bytearray(), False
     with _Listener(device) as events:
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         for event in events.until(time.monotonic() + LISTEN_S + PATIENCE_S):
             if isinstance(event, AudioReceived):
                 pcm += event.pcm

@@ -12,7 +12,8 @@ from typing import Any
 
 from ...firmware_bridge.capture.reader import CaptureReader, Note
 from ...firmware_bridge.capture.recorder import VALUES
-from ...firmware_bridge.device_core import REQUEST_TIMEOUT_S, DeviceApi
+from ...firmware_bridge.device_api import DeviceApi
+from ...firmware_bridge.device_core import REQUEST_TIMEOUT_S
 from ...firmware_bridge.errors import BridgeError, CaptureError
 from ...firmware_bridge.link_events import CallFinished
 from ...firmware_bridge.messages import Message, Method

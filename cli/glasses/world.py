@@ -25,6 +25,7 @@ from ...firmware_bridge.messages import (
     Button,
     ButtonEvent,
     CaptureStartArgs,
+    Codec,
     GetStateResult,
     Led,
     Message,
@@ -58,7 +59,6 @@ from ..assistant.world import WorldEffect
 from .routes import TAIL_S, CameraRoute, MicrophoneRoute, SpeakerRoute
 
 VOLUME_STEP_PERCENT = 10
-_PCM16 = 0
 _BUTTONS = {Button.TAP: "tap", Button.DOUBLE_TAP: "double_tap", Button.LONG_PRESS: "long_press"}
 _ENDS = {
     PlaybackEnd.PLAYED: "played",
@@ -81,6 +81,8 @@ class FrameDevice(Protocol):
 
     @property
     def info(self) -> DeviceInfo: ...
+    @property
+    def codec(self) -> Codec: ...
 
     def subscribe(self, callback: Callable[[LinkEvent], None], /) -> Any: ...
     def post(self, method: Method, args: Message | None, done: Callable[[CallFinished], None], /) -> None: ...
@@ -235,7 +237,7 @@ class Glasses:
                 self._microphone.stop()
         elif self._device is not None:
             method = Method.CAPTURE_START if on else Method.CAPTURE_STOP
-            self._device.post(method, CaptureStartArgs(_PCM16) if on else None, self._captured)
+            self._device.post(method, CaptureStartArgs(self._device.codec) if on else None, self._captured)
 
     def _captured(self, done: CallFinished) -> None:
         # A frame that is gone says so itself by Disconnected; a refusal is for the user.

@@ -107,7 +107,7 @@ class Story:
         self.device.post(method, args, self.ended.append)
 
     def bad_times(self) -> None:
-        self.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        self.request(Method.CAPTURE_START, CaptureStartArgs(self.device.codec))
         self.advance(0.3)
         self.device.play(self.device.new_stream(), ramp(8_000), last=True)
         self.spoke_in_session = self.device.stats().sessions if self.device.connected else 0

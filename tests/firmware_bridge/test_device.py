@@ -111,7 +111,7 @@ def test_a_whole_conversation(port: Port) -> None:
         watch = Watch(device)
         assert device.info.name == "simulated frame"
         assert device.request(Method.SET_VOLUME, SetVolumeArgs(100)) == SetVolumeResult(100, 0)
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         heard: list[AudioReceived] = []
         while len(heard) < 25:
             heard += [e for e in watch.until(lambda e: isinstance(e, AudioReceived)) if isinstance(e, AudioReceived)]
@@ -132,7 +132,7 @@ def test_a_whole_conversation(port: Port) -> None:
 def test_the_log_tells_of_port_frame_and_capture(port: Port, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "lorgnette"), port.open() as device:
         watch = Watch(device)
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         watch.report(CaptureEvent)
         device.request(Method.CAPTURE_STOP)
         watch.report(CaptureEvent)
@@ -150,7 +150,7 @@ def test_the_log_tells_of_port_frame_and_capture(port: Port, caplog: pytest.LogC
 
 def test_close_stops_the_microphone(port: Port) -> None:
     device = port.open()
-    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
     assert port.peripherals.microphone.on
     device.close()
     device.close()
@@ -224,7 +224,7 @@ def test_a_subscription_can_be_ended(port: Port) -> None:
         end()
         end()
         watch = Watch(device)
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         watch.until(lambda e: isinstance(e, AudioReceived))
         assert seen == []
 
@@ -265,7 +265,7 @@ def test_a_callback_that_raises_is_dropped_and_only_that_one(
         device.post(Method.SET_VOLUME, SetVolumeArgs(300), raises("refused post"))
         device.post_photo(raises("photo"))
         device.post_photo(raises("refused photo"))
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         watch.until(lambda e: isinstance(e, AudioReceived))
         while "photo" not in calls:
             watch.until(lambda e: isinstance(e, AudioReceived))
@@ -279,7 +279,7 @@ def test_a_callback_that_raises_is_dropped_and_only_that_one(
 def test_callbacks_that_raise_do_not_keep_close_from_the_frame() -> None:
     peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
     device = Device.open("sim://", peripherals=peripherals, timeout_s=PATIENCE_S)
-    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
     microphone_on: list[bool] = []
 
     def at_the_end(_: object) -> None:
@@ -304,8 +304,12 @@ class Failing:
 
     def __init__(self, frame: SimTransport) -> None:
         self.name = frame.name
+        self.has_rate = frame.has_rate
         self._frame = frame
         self.fails = False
+
+    def set_baud(self, baud: int) -> None:
+        self._frame.set_baud(baud)
 
     def read(self, timeout_s: float) -> bytes:
         if self.fails:
@@ -326,7 +330,7 @@ def test_a_thread_that_dies_says_goodbye_and_is_reported_once(caplog: pytest.Log
     peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
     port = Failing(SimTransport.open("sim://", peripherals))
     with Device(port, lambda: port, PATIENCE_S) as device:
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         watch = Watch(device)
         port.fails = True
         lost = watch.until(lambda e: isinstance(e, Disconnected))[-1]
@@ -348,7 +352,7 @@ def test_a_pulled_cable_is_noticed_and_a_plugged_one_found(tmp_path: Path) -> No
         Device.open(str(port.path), timeout_s=PATIENCE_S) as device,
     ):
         watch = Watch(device)
-        device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
         watch.until(lambda e: isinstance(e, AudioReceived))
         port.unplug()
         lost = watch.until(lambda e: isinstance(e, Disconnected))[-1]
@@ -425,7 +429,7 @@ def test_ctrl_c_stops_the_capture_before_the_program_ends(tmp_path: Path) -> Non
         parts = Peripherals()
         try:
             with Device.open("sim://", peripherals=parts) as device:
-                device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+                device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
                 print("capturing", parts.microphone.on, flush=True)
                 threading.Event().wait(60)
         except KeyboardInterrupt:

@@ -21,7 +21,8 @@ from lorgnette.firmware_bridge.errors import (
     VersionMismatch,
 )
 from lorgnette.firmware_bridge.frame import Frame
-from lorgnette.firmware_bridge.link import Link, version_mismatch
+from lorgnette.firmware_bridge.link import Link
+from lorgnette.firmware_bridge.link_sentences import version_mismatch
 from lorgnette.firmware_bridge.link_events import (
     AudioReceived,
     CallFinished,
@@ -116,7 +117,7 @@ def test_the_handshake(hand: Hand) -> None:
     assert (hello.session, hello.channel) == (0, Channel.LINK)
     hand.send(hand.ack(0xABCD, name="test frame"))
     confirm, ping = hand.pull()
-    assert confirm == Confirm(0xABCD)
+    assert confirm == Confirm(0xABCD, 64), "the host takes 64 frames of bulk data ahead"
     assert isinstance(ping, Ping)
     assert events(hand.link) == [], "not connected before the frame has shown that it got Confirm"
     hand.send(Pong(ping.token, 0))
@@ -193,7 +194,7 @@ def test_nothing_answers(hand: Hand) -> None:
     (event,) = events(hand.link)
     assert isinstance(event, Disconnected)
     assert isinstance(event.error, DeviceNotFound)
-    assert str(event.error) == "Nothing answers on /dev/ttyACM0 within 2 s."
+    assert str(event.error) == "Nothing answers on /dev/ttyACM0 at 115200 baud within 2 s."
     assert "sim://" in event.error.remedy
 
 
@@ -213,7 +214,7 @@ def test_garbage_from_a_wrong_port(hand: Hand, octets: bytes, shown: str) -> Non
     hand.at(2.0)
     error = next(e.error for e in events(hand.link) if isinstance(e, Disconnected))
     assert type(error) is RemoteProtocolError
-    assert str(error) == f"Something answers on /dev/ttyACM0, but it is no lorgnette frame {shown}."
+    assert str(error) == f"Something answers on /dev/ttyACM0 at 115200 baud, but it is no lorgnette frame {shown}."
 
 
 def test_a_port_that_echoes_is_no_frame(hand: Hand) -> None:
@@ -449,9 +450,9 @@ def test_flushed_streams_that_never_left_the_host_are_reported_too(connected: Ha
 def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
     connected.link.read_object(1)
     connected.pull()
-    connected.send(HighestSent(Channel.BULK_UP, 8))
-    assert [m for m in connected.pull() if isinstance(m, Credit)] == [Credit(Channel.BULK_UP, 16)]
-    assert connected.link.stats.rx_lost_frames == 8
+    connected.send(HighestSent(Channel.BULK_UP, 64))
+    assert [m for m in connected.pull() if isinstance(m, Credit)] == [Credit(Channel.BULK_UP, 128)]
+    assert connected.link.stats.rx_lost_frames == 64
 
 
 def test_bulk_credit_is_repeated_only_while_something_is_read(connected: Hand) -> None:
@@ -479,10 +480,10 @@ def test_an_object_is_read_and_dropped_without_a_word_about_our_own_calls(connec
     assert (call.method, call.args) == (Method.READ_OBJECT, ReadObjectArgs(3, 0).pack())
     result = ReadObjectResult(len(data), zlib.crc32(data)).pack()
     connected.send(Reply(call.call_id, Method.READ_OBJECT, RpcStatus.OK, result))
-    for at in range(0, len(data), 512):
-        connected.send(BulkData(3, at, data[at : at + 512]))
+    for at in range(0, len(data), 128):
+        connected.send(BulkData(3, at, data[at : at + 128]))
     sent = connected.pull()
-    assert Credit(Channel.BULK_UP, 12) in sent, "credit comes before the window is used up"
+    assert Credit(Channel.BULK_UP, 96) in sent, "credit comes before the window is used up"
     (drop,) = [m for m in sent if isinstance(m, Call)]
     assert drop.method == Method.DROP_OBJECT
     connected.send(Reply(drop.call_id, Method.DROP_OBJECT, RpcStatus.OK, b""))
@@ -498,7 +499,7 @@ def test_two_objects_at_once_are_our_callers_bug(connected: Hand) -> None:
 def test_an_object_that_is_no_longer_wanted(connected: Hand) -> None:
     connected.link.read_object(3)
     connected.pull()
-    connected.link.abandon_object()
+    connected.link.abandon_read()
     connected.link.read_object(4)
     methods = [m.method for m in connected.pull() if isinstance(m, Call)]
     assert methods == [Method.DROP_OBJECT, Method.READ_OBJECT]

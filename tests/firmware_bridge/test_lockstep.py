@@ -71,7 +71,7 @@ def state(device: LockstepDevice) -> GetStateResult:
 
 
 def start_capture(device: LockstepDevice) -> None:
-    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+    device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
 
 
 # ---- the device itself
@@ -135,7 +135,7 @@ def test_a_request_from_a_callback_is_refused_before_it_does_anything(device: Lo
 def test_the_handshake_takes_no_time_on_a_good_wire(device: LockstepDevice) -> None:
     assert device.now_s < 0.001
     assert device.connected
-    assert device.info.protocol == "1.0"
+    assert device.info.protocol == "1.1"
     assert device.info.has_microphone and device.info.has_camera and device.info.has_speaker and device.info.has_battery
 
 

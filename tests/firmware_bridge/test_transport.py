@@ -311,7 +311,7 @@ def test_the_lines_never_make_the_pattern_of_a_reset(
 ) -> None:
     monkeypatch.setattr(serial, "Serial", Lines)
     Lines.log.clear()
-    port = SerialTransport(terminal[1], 115_200)
+    port = SerialTransport(terminal[1])
     assert Lines.log == [("open", True), ("dtr", True), ("rts", True)], "exclusive, and both lines up at once"
     port.close()
     assert Lines.log[3:] == [("rts", False), ("dtr", False)]
@@ -345,7 +345,7 @@ def transports(kind: str) -> tuple[transport.Transport, int | socket.socket]:
     """An open transport and the other end of it."""
     if kind == "serial":
         master, slave = os.openpty()
-        return SerialTransport(os.ttyname(slave), 921_600), master
+        return SerialTransport(os.ttyname(slave)), master
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = SocketTransport(f"socket://127.0.0.1:{server.getsockname()[1]}")
         return client, server.accept()[0]

@@ -88,6 +88,7 @@ class Stranger:
     """No frame: it says `says` now and then, and notices only that it `heard` something."""
 
     name = "stranger"
+    has_rate = False
 
     def __init__(self, says: bytes = b"") -> None:
         self.heard = threading.Event()
@@ -100,5 +101,6 @@ class Stranger:
     def write(self, data: bytes) -> None:
         self.heard.set()
 
+    def set_baud(self, baud: int) -> None: ...
     def wake(self) -> None: ...
     def close(self) -> None: ...

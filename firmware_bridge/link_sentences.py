@@ -1,0 +1,61 @@
+"""What the user reads when a session cannot begin or ends: one sentence each, and what to type next.
+
+Knows what went wrong, as the link tells it; must not know frames, states or time.
+"""
+
+from __future__ import annotations
+
+from .console import one_line
+from .errors import BridgeError, DeviceLost, DeviceNotFound, RemoteProtocolError, VersionMismatch
+from .messages import DEAD_AFTER_MS, MAJOR, MINOR, START_BAUD, CloseReason, Refuse
+
+
+def no_answer(port_name: str, has_rate: bool, evidence: bytes, timeout_s: float) -> BridgeError:
+    """The handshake failed; `evidence` is what came instead of an answer."""
+    where = f"{port_name} at {START_BAUD} baud" if has_rate else port_name
+    if evidence:
+        shown = one_line(evidence)
+        sample = f' ("{shown}")' if shown else f" ({len(evidence)} bytes that are no text)"
+        return RemoteProtocolError(
+            f"Something answers on {where}, but it is no lorgnette frame{sample}.",
+            "Choose another port (lorgnette devices), or put the firmware on it (hardware/README.md)",
+        )
+    remedy = "Check the cable, press the board's RESET button, and see that it runs lorgnette's firmware"
+    if port_name.startswith("socket://"):
+        remedy = "See whether another program is connected to it: a serial server serves one at a time"
+    return DeviceNotFound(
+        f"Nothing answers on {where} within {timeout_s:g} s.", f"{remedy}; without a board use --port sim://"
+    )
+
+
+def fell_silent(rate_refused: str | None) -> DeviceLost:
+    """No frame of the session for too long. `rate_refused`: why the line is not at the rate that was wanted."""
+    sentence = f"The frame has been silent for {DEAD_AFTER_MS / 1000:.0f} s"
+    if rate_refused is not None:
+        return DeviceLost(f"{sentence}; before that {rate_refused}.", f"Stay at the first rate: --baud {START_BAUD}")
+    return DeviceLost(f"{sentence}.", "Check the cable and the frame's power; lorgnette doctor looks at each part.")
+
+
+def echo(port_name: str) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"{port_name} sends our own messages back: it is an echo, or another host.",
+        "Check the wiring and the port's name: lorgnette devices",
+    )
+
+
+def refused(refusal: Refuse) -> BridgeError:
+    """The frame answered Hello with Refuse."""
+    if refusal.reason == CloseReason.VERSION:
+        return version_mismatch(refusal.major, refusal.minor)
+    return RemoteProtocolError(
+        f"The frame refused the session for a reason that this program does not know ({refusal.reason}).",
+        "Compare the versions: lorgnette doctor",
+    )
+
+
+def version_mismatch(major: int, minor: int) -> VersionMismatch:
+    """Names the side to update: the one with the lower major version."""
+    sentence = f"The frame speaks protocol {major}.{minor}, this program {MAJOR}.{MINOR}."
+    if major > MAJOR:
+        return VersionMismatch(sentence, "Update this program: pip install --upgrade lorgnette")
+    return VersionMismatch(sentence, "Update the frame's firmware (hardware/README.md)")
