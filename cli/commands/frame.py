@@ -1,22 +1,22 @@
-"""`lorgnette frame info|photo|volume`: the frame without the assistant. Prints what the frame itself reports."""
+"""`lorgnette frame`: the frame without the assistant. info, photo and volume are here; longer ones have a file each."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import load
 from ..errors import Failure
 from ..exit_codes import ExitCode
+from ..glasses.ports import opened
 from ..jpeg import jpeg_size
 from ..options import Group, diagnostics_options, json_option, out_option, port_option
 from ..text import printable
+from .frame_stats import stats
 
 if TYPE_CHECKING:
     from ...firmware_bridge.device import Device
@@ -32,10 +32,14 @@ VOLUME_WORDS = ("up", "down", "mute", "unmute")
         ("lorgnette frame info -p sim://", "what it is, what it can, how it is"),
         ("lorgnette frame photo -o photo.jpg", "take a photo"),
         ("lorgnette frame volume 60", "or up, down, mute, unmute"),
+        ("lorgnette frame stats", "how well the line does"),
     ],
 )
 def frame() -> None:
-    """Ask the frame, take a photo, set its volume."""
+    """Ask the frame, take a photo, set its volume, measure its line."""
+
+
+frame.add_command(stats)
 
 
 @frame.command()
@@ -98,15 +102,6 @@ def volume(change: str | None, port: str | None, baud: int | None, timeout_s: fl
         click.echo(json.dumps({"schema": SCHEMA, **facts}))
     else:
         click.echo(f"{now['volume_percent']} %" + (", muted" if now["muted"] else ""))
-
-
-@contextmanager
-def opened(port: str | None, baud: int | None, timeout_s: float) -> Iterator[Device]:
-    """The frame that is meant, open; on Ctrl-C it is told that the session was interrupted."""
-    from ..glasses.ports import open_frame
-
-    with open_frame(load({"port": port, "baud": baud}).settings, timeout_s)[0] as device:
-        yield device
 
 
 def identity(device: Device) -> dict[str, Any]:

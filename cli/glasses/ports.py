@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..config import load
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -64,6 +67,16 @@ def open_frame(
     if remember:
         _remember(settings, port)
     return device, peripherals
+
+
+@contextmanager
+def opened(port: str | None, baud: int | None, timeout_s: float) -> Iterator[Device]:
+    """The frame that a command's options mean, open; on Ctrl-C it is told that the session was interrupted.
+
+    Raises what `open_frame` raises, and ConfigError.
+    """
+    with open_frame(load({"port": port, "baud": baud}).settings, timeout_s)[0] as device:
+        yield device
 
 
 def _remember(settings: Settings, port: str) -> None:
