@@ -26,6 +26,7 @@ class SteppedFrame(ABC):
         self.peripherals = peripherals
         peripherals.on_boot()
         self._level = False
+        self._boot_us: int | None = None  # the first step
 
     def step(self, now_us: int, rx: bytes = b"") -> tuple[bytes, int]:
         """Live until `now_us` and hear `rx` there.
@@ -38,7 +39,9 @@ class SteppedFrame(ABC):
             The octets for the host, and when the next step is due (NEVER: not before there is something to hear).
         """
         tx = b""
-        for at_us, level in self.peripherals.button.changes(now_us):
+        self._boot_us = now_us if self._boot_us is None else self._boot_us
+        for asked_us, level in self.peripherals.button.changes(now_us):
+            at_us = max(asked_us, self._boot_us)
             tx += self._run(at_us, self._level, b"")[0]
             self._level = level
             tx += self._run(at_us, level, b"")[0]

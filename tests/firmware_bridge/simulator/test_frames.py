@@ -185,3 +185,15 @@ def test_a_frame_that_boots_again_is_the_same_one_with_nothing_on(make_frame: Fr
     assert not parts.microphone.on
     assert parts.led[-1] == (0, m.Led.OFF)
     assert parts.boots == 2
+
+
+def test_a_button_that_moved_while_there_was_no_frame_does_not_move_its_clock(make_frame: FrameFactory) -> None:
+    parts = Peripherals()
+    make_frame(parts).step(0)
+    parts.button.press(80)
+    parts.button.changes(0)
+    host = RawHost(make_frame(parts))
+    host.now_us = 1_000_000
+    host.connect()
+    host.advance(100 * MS)
+    assert host.state().mic_sample == 1_600
