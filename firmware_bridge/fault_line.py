@@ -100,7 +100,7 @@ class Line:
             self._open += piece
             self._open_us = math.ceil(self._free_us)
             if (end and len(self._open) > 1) or len(self._open) > MAX_WIRE_BYTES:  # a leading zero goes with its frame
-                self._finish()
+                self._finish(now_us)
         self.most_waiting_bytes = max(self.most_waiting_bytes, self._waiting_bytes + len(self._open))
 
     def take(self, now_us: int, room: int = ENDLESS) -> bytes:
@@ -153,9 +153,9 @@ class Line:
     def _settle(self, now_us: int) -> None:
         """Give up on a closing zero that does not come."""
         if self._open and now_us >= self._open_us + UNFINISHED_US:
-            self._finish()
+            self._finish(now_us)
 
-    def _finish(self) -> None:
+    def _finish(self, now_us: int) -> None:
         """The open piece is complete: decide what becomes of it."""
         rng, faults = self._rng, self.faults
         piece = bytes(self._open)
@@ -165,7 +165,7 @@ class Line:
         self._free_us += max(0, len(damaged) - len(piece)) * self._octet_us
         due_us = self._last_us = max(self._last_us, math.ceil(self._free_us + 1000 * faults.delay_ms))
         if self._strikes("stall", faults.stall):
-            self.stand_still(due_us + round(rng.random() * 1000 * faults.stall_ms))
+            self.stand_still(now_us + round(rng.random() * 1000 * faults.stall_ms))
         if self._strikes("reorder", faults.reorder):
             due_us += round(rng.random() * 1000 * OVERTAKEN_MS)
         if damaged:

@@ -77,13 +77,12 @@ class FaultyFrame:
         plugged = now_us >= self._away_us
         if plugged:
             self.down.put(now_us, rx)
-        if now_us < self._boots_us:
+        heard = self.down.take(now_us)
+        if now_us < self._boots_us:  # nobody hears it
             tx, next_us = b"", self._boots_us
         else:
             may_send = self.up.room(now_us) if plugged else ENDLESS
-            tx, next_us = self._frame.step(
-                now_us, self.down.take(now_us), *((may_send,) if may_send != ENDLESS else ())
-            )
+            tx, next_us = self._frame.step(now_us, heard, *((may_send,) if may_send != ENDLESS else ()))
             if next_us <= now_us and len(tx) >= may_send:  # more waits; its own deadlines are not to be overslept
                 next_us = max(now_us + 1, min(self.up.ready_us(), now_us + POLL_US))
         if self._happens:
