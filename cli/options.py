@@ -163,7 +163,13 @@ def port_option(command: F) -> F:
         metavar="PORT",
         help="sim://, /dev/ttyACM0, COM5 or socket://HOST:PORT.  [env: LORGNETTE_PORT]",
     )
-    baud = click.option("-b", "--baud", type=click.IntRange(1200, 20_000_000), metavar="BAUD", help="Rate to switch a UART to; USB boards ignore it.")
+    baud = click.option(
+        "-b",
+        "--baud",
+        type=click.IntRange(1200, 20_000_000),
+        metavar="BAUD",
+        help="Rate to switch a UART to; USB boards ignore it.",
+    )
     timeout = click.option(
         "--timeout",
         "timeout_s",

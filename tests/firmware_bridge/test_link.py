@@ -22,7 +22,6 @@ from lorgnette.firmware_bridge.errors import (
 )
 from lorgnette.firmware_bridge.frame import Frame
 from lorgnette.firmware_bridge.link import Link
-from lorgnette.firmware_bridge.link_sentences import version_mismatch
 from lorgnette.firmware_bridge.link_events import (
     AudioReceived,
     CallFinished,
@@ -33,6 +32,7 @@ from lorgnette.firmware_bridge.link_events import (
     ObjectFailed,
     ObjectReceived,
 )
+from lorgnette.firmware_bridge.link_sentences import version_mismatch
 from lorgnette.firmware_bridge.link_states import TRANSITIONS, Input, State
 from lorgnette.firmware_bridge.messages import (
     BulkData,
