@@ -151,7 +151,6 @@ def _open_port(settings: Settings, real_time: bool) -> Port:
         OSError: the file of --capture cannot be made.
     """
     from ...firmware_bridge.conformance.port import LivePort, RecordedPort, SteppedPort
-    from ...firmware_bridge.messages import START_BAUD
     from ...firmware_bridge.simulator.core import SimulatedFrame
     from ...firmware_bridge.transport import open_transport
     from ..glasses.capture import CAPTURE
@@ -163,7 +162,7 @@ def _open_port(settings: Settings, real_time: bool) -> Port:
     if peripherals is not None and not real_time:
         opened = SteppedPort(SimulatedFrame(peripherals), name)
     else:
-        opened = LivePort(open_transport(name, START_BAUD, peripherals))
+        opened = LivePort(open_transport(name, peripherals))
     writer = CAPTURE.writer()
     return opened if writer is None else RecordedPort(opened, writer.octets)
 
