@@ -151,7 +151,7 @@ class Link:
 
     def send_audio(self, stream: int, pcm: bytes, last: bool = False) -> None:
         """Queue s16le mono 16 kHz for the speaker, any length; it leaves as credit allows. `last` ends the stream."""
-        self._need(Input.SEND_AUDIO).send_audio(stream, pcm, last)
+        self._need(Input.SEND_AUDIO).send_audio(stream, pcm, last, self._now_s)
 
     def read_object(self, object_id: int, have: bytes = b"") -> None:
         """Fetch a bulk object and drop it on the frame; ObjectReceived or ObjectFailed ends it. One at a time.

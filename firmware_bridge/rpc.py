@@ -117,6 +117,14 @@ class CallTable:
         result = kind.unpack(reply.result) if kind else None
         return CallFinished(reply.call_id, pending.method, status, result, None)
 
+    def give_up(self, method: Method) -> None:
+        """Send no call of this method again, or at all: a late repetition must not undo what was asked since."""
+        for call_id, pending in self._pending.items():
+            if pending.method == method:
+                pending.tries = pending.tries and RPC_TRIES
+                if call_id in self._queue:
+                    self._queue.remove(call_id)
+
     def tick(self, now_s: float) -> list[CallFinished]:
         """Queue what must be asked again; return what ran out of time."""
         ended = []

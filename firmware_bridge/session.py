@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from . import adpcm
+from .adpcm import AdpcmState
 from .codec import payload_of
 from .console import printable_text
 from .credit import ReceiveWindow, SampleClock, SendWindow, seq_after
-from .errors import LocalProtocolError
+from .errors import LocalProtocolError, RequestRefused
 from .frame import Frame
 from .link_events import (
     AudioReceived,
@@ -29,6 +31,7 @@ from .messages import (
     HIGHEST_SENT_INTERVAL_MS,
     BulkData,
     Capability,
+    CaptureStartArgs,
     CaptureStartResult,
     CaptureStopResult,
     Channel,
@@ -53,8 +56,9 @@ from .messages import (
     Pong,
     RateSet,
     Reply,
+    SpeakerAudio,
 )
-from .objects import Objects
+from .objects import QUESTION_TIMEOUT_S, Objects
 from .rate import LineLoad, Rate
 from .rpc import CallTable
 from .speaker import PlaybackWatch, SpeakerQueue
@@ -107,6 +111,9 @@ class Session:
         self._last_tx_s = now_s
         self._last_ping_s = now_s - HEARTBEAT_S
         self._mic_dropped = 0
+        self._capturing = False  # our caller has asked for it
+        self._recode: int | None = None  # our own CaptureStart, while it is under way
+        self._encoder = AdpcmState()
         self._knows_adpcm = bool(ack.capabilities & Capability.ADPCM)
 
     @property
@@ -119,13 +126,18 @@ class Session:
         if self._calls.full:
             raise LocalProtocolError("too many requests wait already")
         call_id = self._calls.start(method, args, now_s, timeout_s)
+        if method in (Method.CAPTURE_START, Method.CAPTURE_STOP):
+            self._capturing = method == Method.CAPTURE_START
+        if method == Method.CAPTURE_STOP:  # a CaptureStart that is repeated behind it would light the microphone again
+            self._calls.give_up(Method.CAPTURE_START)
         if isinstance(args, FlushSpeakerArgs):
             self._playback.flushed(args.stream, self._speaker.flush(args.stream), now_s)
         self._stats.rpc_calls += 1
         return call_id
 
-    def send_audio(self, stream: int, pcm: bytes, last: bool) -> None:
-        self._speaker.append(stream, pcm, last)
+    def send_audio(self, stream: int, pcm: bytes, last: bool, now_s: float) -> None:
+        if not self._speaker.append(stream, pcm, last):
+            self._playback.dropped(stream, now_s)
 
     def send_link(self, message: Message) -> None:
         """Queue a message of the link channel, which goes before everything else, as soon as the budget allows."""
@@ -156,7 +168,7 @@ class Session:
                 self._stats.mic_lost_frames += lost
         match message:
             case MicAudio():
-                return [self._heard(message)]
+                return self._heard(message, frame.flags, now_s)
             case Reply():
                 finished = self._calls.receive(message, now_s)
                 return self._finished(finished, now_s) if finished else []
@@ -191,12 +203,20 @@ class Session:
                 self._stats.rx_unknown_frames += 1
         return []
 
-    def _heard(self, audio: MicAudio) -> AudioReceived:
+    def _heard(self, audio: MicAudio, flags: int, now_s: float) -> list[Event]:
+        codec = Codec.IMA_ADPCM if flags & Flag.ADPCM else Codec.PCM16
+        try:
+            pcm = adpcm.decode(audio.pcm) if codec is Codec.IMA_ADPCM else audio.pcm[: len(audio.pcm) & ~1]
+        except ValueError:
+            self._stats.rx_unknown_frames += 1
+            return []
         self._mic_dropped += (audio.dropped_frames - self._mic_dropped) & 0xFFFF
         self._stats.mic_frames += 1
         self._stats.mic_dropped_frames = self._mic_dropped
-        pcm = audio.pcm[: len(audio.pcm) & ~1]
-        return AudioReceived(self._clock.unwrap(audio.sample), pcm, self._mic_dropped)
+        if codec is not self.codec and self._rate.refused is not None and self._capturing and self._recode is None:
+            args = CaptureStartArgs(self.codec)  # the line went back to a rate that needs the other codec
+            self._recode = self._calls.start(Method.CAPTURE_START, args, now_s, QUESTION_TIMEOUT_S)
+        return [AudioReceived(self._clock.unwrap(audio.sample), pcm, self._mic_dropped)]
 
     def _unwrapped(self, message: _Clocked) -> _Clocked:
         """The same message with its 32-bit sample clock as an int that does not overflow."""
@@ -208,6 +228,10 @@ class Session:
     def _finished(self, finished: CallFinished, now_s: float) -> list[Event]:
         if (events := self.objects.finished(finished, now_s)) is not None:
             return events
+        if finished.call_id == self._recode:
+            self._recode = None
+            self._capturing = self._capturing and not isinstance(finished.error, RequestRefused)
+            return []
         if isinstance(finished.result, GetStateResult | CaptureStartResult | CaptureStopResult):
             finished = replace(finished, result=self._unwrapped(finished.result))
         return [finished]
@@ -222,6 +246,9 @@ class Session:
         for finished in self._calls.tick(now_s):
             events += self._finished(finished, now_s)
         events += [FrameReported(ended) for ended in self._playback.tick(now_s, self._clock.sample)]
+        end = self._playback.end_to_repeat(now_s)
+        if end is not None and not self._speaker:
+            self._speaker.repeat_end(end)
         events += self.objects.tick(now_s)
         if now_s >= self._ping_due():
             self.ping(now_s)
@@ -247,7 +274,11 @@ class Session:
 
     def end(self) -> list[Event]:
         """The session is over: answer everything that waits for it."""
-        events: list[Event] = [f for f in self._calls.fail_all() if not self.objects.owns(f.call_id)]
+        events: list[Event] = [
+            finished
+            for finished in self._calls.fail_all()
+            if finished.call_id != self._recode and not self.objects.owns(finished.call_id)
+        ]
         return events + self.objects.end()
 
     def _ping_due(self) -> float:
@@ -279,6 +310,7 @@ class Session:
             elif channel == Channel.SPEAKER:
                 audio, flags = self._speaker.pop()
                 self._playback.sent(audio, flags, now_s)
+                audio, flags = self._encoded(audio, flags)
                 return self._frame(channel, flags, window.spend(), payload_of(audio), now_s)
             elif channel == Channel.RPC:
                 call, again = self._calls.next_call(now_s)
@@ -288,6 +320,14 @@ class Session:
                 piece = self.objects.next_piece(self._rate.chunk_bytes, now_s)
                 return self._frame(channel, Flag(0), window.spend(), payload_of(piece), now_s)
         return None
+
+    def _encoded(self, audio: SpeakerAudio, flags: Flag) -> tuple[SpeakerAudio, Flag]:
+        """The AudioFrame with the codec that fits the line now."""
+        if not audio.pcm or self.codec is Codec.PCM16:
+            return audio, flags
+        before = AdpcmState() if flags & Flag.FIRST else self._encoder
+        block, self._encoder = adpcm.encode(audio.pcm, before)
+        return replace(audio, pcm=block), flags | Flag.ADPCM
 
     def _link_frame(self, message: Message, now_s: float) -> Frame:
         self._link_seq = seq_after(self._link_seq)

@@ -9,7 +9,16 @@ from collections import deque
 
 from .credit import seq_diff
 from .errors import LocalProtocolError
-from .messages import DEAD_AFTER_MS, FRAME_SAMPLES, Flag, PlaybackEnd, PlaybackEnded, SpeakerAudio
+from .messages import (
+    DEAD_AFTER_MS,
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    Flag,
+    PlaybackEnd,
+    PlaybackEnded,
+    SpeakerAudio,
+    Window,
+)
 
 FRAME_BYTES = FRAME_SAMPLES * 2
 
@@ -20,8 +29,12 @@ MAX_QUEUED_FRAMES = 10 * 60 * 50
 # second later, the report is lost.
 REPORT_LOST_S = DEAD_AFTER_MS / 1000 + 1.0
 
-# How many of our own reports we remember, to drop the frame's when it comes late after all.
-MADE_UP_KEPT = 16
+# The last of a stream leaves when the frame's slots have room, so at most they are still to be played. Has the end not
+# been reported half a second later, the mark of the end may be lost, and the frame waits for it.
+END_LOST_S = 0.5 + Window.SPEAKER * FRAME_SAMPLES / SAMPLE_RATE_HZ
+
+# How many ended streams we remember, so that each end is told once: not again when the frame's report comes late.
+ENDS_KEPT = 16
 
 
 class SpeakerQueue:
@@ -38,15 +51,15 @@ class SpeakerQueue:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def append(self, stream: int, pcm: bytes, last: bool) -> None:
-        """Queue audio of `stream`; `last` ends it. Audio of a flushed stream is dropped.
+    def append(self, stream: int, pcm: bytes, last: bool) -> bool:
+        """Queue audio of `stream`; `last` ends it. Audio of a flushed stream is dropped: False.
 
         Raises:
             LocalProtocolError: the stream is no u16, is over or older than the newest one, or the queue is full.
         """
         _check(stream)
         if self._flushed is not None and seq_diff(stream, self._flushed) <= 0:
-            return
+            return False
         if len(self._frames) * FRAME_BYTES + len(pcm) > MAX_QUEUED_FRAMES * FRAME_BYTES:
             raise LocalProtocolError("more than ten minutes of audio wait for the speaker")
         if len(pcm) % 2:
@@ -61,6 +74,11 @@ class SpeakerQueue:
             raise LocalProtocolError(f"stream {stream} has ended")
         self._rest += pcm
         self._cut(last)
+        return True
+
+    def repeat_end(self, end: SpeakerAudio) -> None:
+        """Say once more that a stream is over. Only while nothing waits: what is newer says it, too."""
+        self._frames.append((end, Flag.LAST))
 
     def pop(self) -> tuple[SpeakerAudio, Flag]:
         """The next AudioFrame and its flags. Only while there is one."""
@@ -113,17 +131,25 @@ class PlaybackWatch:
     """Streams that were sent and whose end was not reported yet. A turn must not wait for a report that got lost."""
 
     def __init__(self) -> None:
-        self._made_up: deque[int] = deque(maxlen=MADE_UP_KEPT)
         self._samples: dict[int, int] = {}  # stream -> samples sent
         self._ended: int | None = None  # the newest stream that is over
+        self._told: deque[int] = deque(maxlen=ENDS_KEPT)
         self._lost: dict[int, tuple[float, PlaybackEnd]] = {}  # stream -> until when to wait, its end
+        self._end: tuple[int, float] | None = None  # the newest stream whose end was sent, and when to say so again
 
     def sent(self, audio: SpeakerAudio, flags: Flag, now_s: float) -> None:
         if self._over(audio.stream):
             return
         self._samples[audio.stream] = audio.sample + len(audio.pcm) // 2
+        self._end = None  # what is newer shows the end of what is older
         if flags & Flag.LAST:
             self._lost.setdefault(audio.stream, (now_s + REPORT_LOST_S, PlaybackEnd.PLAYED))
+            self._end = audio.stream, now_s + END_LOST_S
+
+    def dropped(self, stream: int, now_s: float) -> None:
+        """Audio of a flushed stream came too late: if the frame never heard of it, we must report its end."""
+        if stream not in self._told and stream not in self._samples and stream not in self._lost:
+            self._lost[stream] = (now_s, PlaybackEnd.FLUSHED)
 
     def flushed(self, stream: int, dropped: set[int], now_s: float) -> None:
         """`stream` and older ones are flushed; `dropped` are those that the queue dropped something of."""
@@ -133,16 +159,20 @@ class PlaybackWatch:
         for unsent in dropped - self._samples.keys():  # the frame never heard of it and will not report it
             if not self._over(unsent):
                 self._lost[unsent] = (now_s, PlaybackEnd.FLUSHED)
+        if self._end is not None and seq_diff(self._end[0], stream) <= 0:
+            self._end = None
 
     def ended(self, stream: int) -> bool:
-        """The frame reported the end of `stream`; False when we had made that report up already."""
+        """The end of `stream` is known; False when it was told before."""
         self._lost.pop(stream, None)
         self._samples.pop(stream, None)
+        if self._end is not None and self._end[0] == stream:
+            self._end = None
         if not self._over(stream):
             self._ended = stream
-        if stream in self._made_up:
-            self._made_up.remove(stream)
+        if stream in self._told:
             return False
+        self._told.append(stream)
         return True
 
     def _over(self, stream: int) -> bool:
@@ -155,8 +185,17 @@ class PlaybackWatch:
             if now_s >= due_s:
                 reports.append(PlaybackEnded(stream, reason, mic_sample, self._samples.get(stream, 0)))
                 self.ended(stream)
-                self._made_up.append(stream)
         return reports
 
+    def end_to_repeat(self, now_s: float) -> SpeakerAudio | None:
+        """The end of a stream, to be said again now: an AudioFrame without samples, at the stream's end."""
+        if self._end is None or now_s < self._end[1]:
+            return None
+        stream = self._end[0]
+        self._end = stream, now_s + END_LOST_S
+        return SpeakerAudio(self._samples.get(stream, 0) & 0xFFFFFFFF, stream, b"")
+
     def next_deadline(self) -> float | None:
-        return min((due_s for due_s, _ in self._lost.values()), default=None)
+        times = [due_s for due_s, _ in self._lost.values()]
+        times += [self._end[1]] if self._end is not None else []
+        return min(times, default=None)
