@@ -192,7 +192,9 @@ def test_a_button_that_moved_while_there_was_no_frame_does_not_move_its_clock(ma
     make_frame(parts).step(0)
     parts.button.press(80)
     parts.button.changes(0)
-    host = RawHost(make_frame(parts))
+    frame = make_frame(parts)
+    frame.step(1_000_000)
+    host = RawHost(frame)
     host.now_us = 1_000_000
     host.connect()
     host.advance(100 * MS)
