@@ -179,7 +179,8 @@ def _replay(file: Path, *, live: bool, strict: bool, as_json: bool, offline: boo
             at_s = error.at_s - reader.first_s
             facts = {"time_s": round(at_s, 9), "what": error.what, "expected": error.expected, "got": error.got}
             found |= {"identical": False, "difference": facts}
-        warn_of_the_end(file, reader)
+        else:
+            warn_of_the_end(file, reader)
     found["turns"] = turns if as_json else found.get("turns", 0)
     if live:
         found["texts"] = [{**asdict(row), "same": row.same} for row in texts]

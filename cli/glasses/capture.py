@@ -31,12 +31,13 @@ class Capture:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._command = ""
+        self._used = False
         self._writer: CaptureWriter | None = None
         self._recorder: LinkRecorder | None = None
 
     def ask(self, path: Path, command: str) -> None:
         """Record what `command` does with a frame into `path`, until `close`."""
-        self._path, self._command = path, command
+        self._path, self._command, self._used = path, command, False
 
     def make_link(self) -> Callable[..., Link]:
         """What makes the links of a device. Raises OSError when the file cannot be made."""
@@ -75,10 +76,11 @@ class Capture:
         self._path = self._writer = self._recorder = None
         if writer is not None:
             writer.close()
-        elif path is not None:
+        elif path is not None and not self._used:
             click.echo(f"lorgnette: nothing was captured into {printable(path)}: no frame was opened", err=True)
 
     def _opened(self) -> tuple[CaptureWriter, LinkRecorder]:
+        self._used = True
         if self._writer is None or self._recorder is None:
             from ...firmware_bridge.capture.recorder import LinkRecorder
             from ...firmware_bridge.capture.writer import CaptureWriter

@@ -51,15 +51,15 @@ def replay_to(path: Path, device: DeviceApi) -> Redone:
     """Do it. Raises CaptureError, and OSError when the file cannot be read."""
     endings = _endings(path)
     redone, answers = Redone(), _Answers()
-    began_s, first_s = time.monotonic(), None
+    began_s, first_s, last_s = time.monotonic(), None, 0.0
     longest_s = 0.0
     for note in _notes(path):
+        last_s = note.at_s
         given = _given(note)
         if given is None:
             continue
         first_s = note.at_s if first_s is None else first_s
-        while (left_s := began_s + note.at_s - first_s - time.monotonic()) > 0:
-            time.sleep(min(left_s, LOOK_S))
+        _sleep_until(began_s + note.at_s - first_s)
         try:
             if note.value["do"] == "send_audio":
                 device.play(given["stream"], given["pcm"], bool(given.get("last")))
@@ -74,12 +74,19 @@ def replay_to(path: Path, device: DeviceApi) -> Redone:
         longest_s = max(longest_s, timeout_s)
         device.post(method, args, answers.expect(), timeout_s)
         redone.requests.append(Request(note.at_s - first_s, method.name.lower(), NO_ANSWER, NO_ANSWER))
+    if first_s is not None:
+        _sleep_until(began_s + last_s - first_s)  # what was asked for last had this long to happen
     answers.wait(longest_s + GRACE_S)
     redone.requests = [
         Request(request.at_s, request.method, endings.get(number, NO_ANSWER), answers.ended.get(number, NO_ANSWER))
         for number, request in enumerate(redone.requests)
     ]
     return redone
+
+
+def _sleep_until(monotonic_s: float) -> None:
+    while (left_s := monotonic_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, LOOK_S))
 
 
 class _Answers:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import RecordedDemo
 
 from lorgnette.cli.demo.session import DemoResult
 from lorgnette.cli.jpeg import jpeg_size
@@ -18,16 +19,9 @@ from lorgnette.cli.jpeg import jpeg_size
 STAGES = {"endpointing", "stt", "understanding", "tts", "link", "total"}
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    out = tmp_path_factory.mktemp("demo") / "session"
-    command = [sys.executable, "-m", "lorgnette.cli", "demo", "--json", "-o", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    printed = json.loads(done.stdout)
-    assert isinstance(printed, dict)
-    return printed, out
+@pytest.fixture
+def demo(recorded_demo: RecordedDemo) -> tuple[dict[str, Any], Path]:
+    return recorded_demo.printed, recorded_demo.folder
 
 
 def test_it_prints_one_object(demo: tuple[dict[str, Any], Path]) -> None:
