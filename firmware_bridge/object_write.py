@@ -107,7 +107,9 @@ class ObjectWrite:
 
     def receive_report(self, report: ObjectEvent, now_s: float) -> None:
         """Take what the frame says of an object."""
-        if report.object != self.object_id or self.outcome is not None or self._at is None:
+        if report.object != self.object_id or self.outcome is not None:
+            return
+        if self._at is None and report.status != ObjectStatus.OK:  # a frame that has it all says so before it answers
             return
         self._stall_s = now_s + STALL_S
         if report.status == ObjectStatus.OK and report.received_bytes == len(self._data):
