@@ -110,7 +110,7 @@ def test_requirements_match_the_project() -> None:
     listed = {line.lower() for line in lines if line and not line.startswith("#")}
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    needed = {*project["dependencies"], *extras["fast"], *extras["audio"]}
+    needed = {*project["dependencies"], *extras["fast"], *extras["audio"], *extras["flash"]}
     needed = {requirement.lower() for requirement in needed if not requirement.startswith("openai-whisper")}
     assert needed <= listed
     assert not [line for line in listed if line.startswith(("torch", "openai-whisper"))]
