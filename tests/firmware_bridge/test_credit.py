@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,37 @@ def test_sender_and_receiver_never_disagree_for_long(acts: list[str], start: int
     receiver.skip_to(sender.sent)
     sender.grant(receiver.grant())
     assert sender.free == 4
+
+
+def test_a_million_losses_leak_no_credit() -> None:
+    """Frames, grants and what repairs them get lost, one in two; old grants come again."""
+    rng = random.Random(1)
+    sender, receiver = SendWindow(6), ReceiveWindow(6)
+    losses, old_grant = 0, receiver.granted
+    while losses < 1_000_000:
+        for _ in range(100):
+            draw = rng.getrandbits(8)
+            burst, lost = draw & 7, draw >> 3 & 7
+            for _ in range(min(burst, sender.free)):
+                seq = sender.spend()
+                if lost & 1:
+                    losses += 1
+                else:
+                    assert receiver.receive(seq) is not None
+            if not sender.free and lost & 2:
+                receiver.skip_to(sender.sent)
+            grant = receiver.grant()
+            if lost & 4:
+                losses += 1
+            else:
+                sender.grant(grant)
+                sender.grant(old_grant)
+                old_grant = grant
+            assert 0 <= seq_diff(sender.allowed, receiver.highest) <= 6  # what is under way has a slot each
+            assert 0 <= sender.free <= 6
+        receiver.skip_to(sender.sent)
+        sender.grant(receiver.grant())
+        assert sender.free == 6
 
 
 def test_the_loss_of_a_whole_window_is_repaired_by_highest_sent() -> None:
