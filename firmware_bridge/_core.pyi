@@ -20,9 +20,19 @@ class _Lib:
     hal_camera_read: _CData
     hal_camera_stop: _CData
     hal_battery_percent: _CData
+    hal_set_rate: _CData
     def frame_sim_bytes(self) -> int: ...
     def frame_sim_init(
-        self, sim: _CData, hal: _CData, jpeg: _CData, jpeg_cap: int, seed: int, capabilities: int, /
+        self,
+        sim: _CData,
+        hal: _CData,
+        jpeg: _CData,
+        jpeg_cap: int,
+        seed: int,
+        boot: int,
+        capabilities: int,
+        max_baud: int,
+        /,
     ) -> None: ...
     def frame_sim_step(
         self, sim: _CData, now_us: int, button: int, rx: _CData | bytes, n: int, out: _CData, cap: int, /

@@ -45,6 +45,7 @@ ffibuilder.cdef(
         int32_t hal_camera_read(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap);
         void hal_camera_stop(void *ctx, uint32_t sample);
         int32_t hal_battery_percent(void *ctx);
+        void hal_set_rate(void *ctx, uint32_t sample, uint32_t baud);
     }
     // The codecs alone, so that one table of vectors tests each in both languages.
     uint32_t glink_crc32(uint32_t crc, const uint8_t *data, size_t n);
@@ -67,7 +68,8 @@ ffibuilder.set_source(
     sources=[path.as_posix() for path in SOURCES],
     include_dirs=[path.as_posix() for path in INCLUDES],
     depends=[*(path.as_posix() for path in HEADERS), "firmware_bridge/core_build.py"],
-    define_macros=[("FRAME_SIM_BUILD_HASH", f"0x{build_hash:08x}u")],
+    # A simulated frame is there to be tested; a released one has no test channel.
+    define_macros=[("FRAME_SIM_BUILD_HASH", f"0x{build_hash:08x}u"), ("GLINK_TEST_CHANNEL", "1")],
     extra_compile_args=["/std:c11", "/O2"] if sys.platform == "win32" else ["-std=c11", "-O2", "-Wall"],
     optional=True,  # without a compiler the install succeeds, and sim:// says what is missing
 )

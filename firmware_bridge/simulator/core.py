@@ -57,6 +57,7 @@ class SimulatedFrame(SteppedFrame):
                 "camera_read": lib.hal_camera_read,
                 "camera_stop": lib.hal_camera_stop,
                 "battery_percent": lib.hal_battery_percent,
+                "set_rate": lib.hal_set_rate,
             },
         )
         self._memory = ffi.new("uint64_t[]", (lib.frame_sim_bytes() + 7) // 8)
@@ -72,12 +73,13 @@ class SimulatedFrame(SteppedFrame):
             self.peripherals.seed & 0xFFFF_FFFF,
             self.peripherals.boots,
             int(self.peripherals.capabilities),
+            self.peripherals.max_baud,
         )
         self._raise_if_failed()
 
-    def _run(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
+    def _run(self, now_us: int, button: bool, rx: bytes, room: int) -> tuple[bytes, int]:
         lib = _core.lib
-        n = lib.frame_sim_step(self._sim, now_us, button, rx, len(rx), self._out, MAX_TX_BYTES)
+        n = lib.frame_sim_step(self._sim, now_us, button, rx, len(rx), self._out, room)
         self._raise_if_failed()
         return self._out_buffer[:n] if n else b"", lib.frame_sim_next_us(self._sim)
 
@@ -124,6 +126,7 @@ def _define_callbacks() -> None:
     define("hal_camera_read", camera_read, -1)
     define("hal_camera_stop", Peripherals.on_camera_stop, None)
     define("hal_battery_percent", Peripherals.on_battery_percent, -1)
+    define("hal_set_rate", Peripherals.on_set_rate, None)
 
 
 if not CORE_MISSING:

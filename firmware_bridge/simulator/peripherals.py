@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..messages import Capability, Led, PhotoStatus
+from ..messages import START_BAUD, Capability, Led, PhotoStatus
 from .button import ScriptedButton
 from .camera import CameraFailed, ImageCamera
 from .microphone import ScriptedMicrophone
@@ -41,6 +41,7 @@ class Peripherals:
         battery_percent: None is a frame without a gauge.
         seed: the frame's identity: same seed, same device id and session numbers.
         without: parts that this frame does not have.
+        max_baud: the highest rate of its line; 0: the line has none, as with USB.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Peripherals:
         battery_percent: int | None = 80,
         seed: int = 0,
         without: Capability = NOTHING,
+        max_baud: int = 0,
     ) -> None:
         self.microphone = microphone or ScriptedMicrophone()
         self.camera = camera or ImageCamera()
@@ -59,6 +61,9 @@ class Peripherals:
         self.button = ScriptedButton()
         self.battery_percent = battery_percent
         self.seed = seed
+        self.max_baud = max_baud
+        self.baud = 0
+        """The rate that the frame's side of the line has now; 0 where it has none."""
         self.boots = 0
         """How many frames have been made with these parts: each is another boot of the same frame."""
         self.changes: list[PartChange] = []
@@ -86,6 +91,7 @@ class Peripherals:
     def on_boot(self) -> None:
         """The frame starts, perhaps again: its sample clock is 0, and nothing is on."""
         self.boots += 1
+        self.baud = START_BAUD if self.max_baud else 0
         if self.microphone.on:
             self.on_mic_enable(0, 0)
         if self.speaker.on:
@@ -140,3 +146,6 @@ class Peripherals:
 
     def on_battery_percent(self) -> int:
         return -1 if self.battery_percent is None else self.battery_percent
+
+    def on_set_rate(self, sample: int, baud: int) -> None:
+        self.baud = baud

@@ -3,10 +3,10 @@
 The same C sources as in `core.py`, built as a program: with sanitizers, or for another instruction set and run in an
 emulator. Its peripherals are messages in between:
 
-    start      child: "HAL1"          parent: u32 seed, u32 boot, u32 capabilities
-    step       parent: u64 now_us, u8 button, u32 n, n octets for the frame
+    start      child: "HAL2"          parent: u32 seed, u32 boot, u32 capabilities, u32 max_baud
+    step       parent: u64 now_us, u8 button, u32 room, u32 n, n octets for the frame
     meanwhile  child: one letter and its arguments, as often as it needs a peripheral; the parent answers some
-    end        child: "D", u64 next_us, u32 m, m octets of the frame
+    end        child: "D", u64 next_us, u32 m, m <= room octets of the frame
 
 All integers are little-endian. The letters stand in `hardware/firmware/host/pipe_server.c`, and below in `_OPS`.
 """
@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import DeviceLost, SimulatorUnavailable
 from .peripherals import Peripherals
-from .stepped import MAX_TX_BYTES, SteppedFrame
+from .stepped import SteppedFrame
 
-GREETING = b"HAL1"
+GREETING = b"HAL2"
 MAX_BLOCK_SAMPLES = 4096
 """The frame moves blocks of 320 samples; more than this is a broken stream."""
 _EXIT_TIMEOUT_S = 30.0
@@ -65,23 +65,24 @@ class PipeFrame(SteppedFrame):
             self._end(kill=True)
             raise SimulatorUnavailable(f"{argv[-1]} is no simulated frame, or one of another version")
         parts = self.peripherals
-        self._write(struct.pack("<III", parts.seed & 0xFFFF_FFFF, parts.boots, int(parts.capabilities)))
+        start = (parts.seed & 0xFFFF_FFFF, parts.boots, int(parts.capabilities), parts.max_baud)
+        self._write(struct.pack("<IIII", *start))
 
-    def _run(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
+    def _run(self, now_us: int, button: bool, rx: bytes, room: int) -> tuple[bytes, int]:
         try:
-            return self._step(now_us, button, rx)
+            return self._step(now_us, button, rx, room)
         except BaseException:  # also a failed peripheral: the child waits for an answer that will not come
             self._end(kill=True)
             raise
 
-    def _step(self, now_us: int, button: bool, rx: bytes) -> tuple[bytes, int]:
-        self._write(struct.pack("<QBI", now_us, button, len(rx)) + rx)
+    def _step(self, now_us: int, button: bool, rx: bytes, room: int) -> tuple[bytes, int]:
+        self._write(struct.pack("<QBII", now_us, button, room, len(rx)) + rx)
         while (op := self._read(1)) != b"D":
             if op not in _OPS:
                 raise DeviceLost(f"the simulated frame's program sent an unknown message {op!r}")
             _OPS[op](self)
         next_us, n = self._take("<QI")
-        if n > MAX_TX_BYTES:
+        if n > room:
             raise DeviceLost(f"the simulated frame's program announced {n} octets")
         return self._read(n), next_us
 
@@ -170,6 +171,9 @@ class PipeFrame(SteppedFrame):
     def _on_battery_percent(self) -> None:
         self._write(struct.pack("<i", self.peripherals.on_battery_percent()))
 
+    def _on_set_rate(self) -> None:
+        self.peripherals.on_set_rate(*self._take("<II"))
+
     def _take_block(self) -> tuple[int, int]:
         sample, n = self._take("<II")
         if n > MAX_BLOCK_SAMPLES:
@@ -191,4 +195,5 @@ _OPS: dict[bytes, Callable[[PipeFrame], None]] = {
     b"J": PipeFrame._on_camera_read,
     b"c": PipeFrame._on_camera_stop,
     b"B": PipeFrame._on_battery_percent,
+    b"R": PipeFrame._on_set_rate,
 }

@@ -1,4 +1,4 @@
-"""`sim://?mic=file:X&camera=PATH&speaker=file:X&battery=N|none&seed=N`: the peripherals that an address describes."""
+"""The peripherals that an address describes: `sim://?mic=file:X&camera=PATH&speaker=file:X&battery=N&seed=N&line=uart`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from .peripherals import Peripherals
 from .speaker import SpeakerRecorder
 
 SCHEME = "sim"
-OPTIONS = ("mic", "camera", "speaker", "battery", "seed")
+OPTIONS = ("mic", "camera", "speaker", "battery", "seed", "line")
 EXAMPLE = "sim://?mic=file:question.wav&camera=photo.jpg&speaker=file:answer.wav&battery=80&seed=1"
 MAX_WAV_BYTES = 1 << 30
+MAX_BAUD = {"usb": 0, "uart": 2_000_000}
+"""The highest rate of each kind of line; 0: it has none. A UART's is what the usual USB bridges reach."""
 
 
 def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> Peripherals:
@@ -50,6 +52,7 @@ def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> 
         speaker=_speaker(options.get("speaker")),
         battery_percent=_battery(options.get("battery", "80")),
         seed=_number("seed", options.get("seed", "0"), 0xFFFF_FFFF),
+        max_baud=_max_baud(options.get("line", "usb")),
     )
 
 
@@ -123,6 +126,12 @@ def _camera(value: str | None) -> ImageCamera | None:
 
 def _battery(value: str) -> int | None:
     return None if value == "none" else _number("battery", value, 100)
+
+
+def _max_baud(line: str) -> int:
+    if line not in MAX_BAUD:
+        raise DeviceNotFound(f"line={line}: not a line that a frame has", "write line=usb or line=uart")
+    return MAX_BAUD[line]
 
 
 def _number(name: str, value: str, most: int) -> int:

@@ -167,6 +167,13 @@ class RawHost:
         """What the frame has counted since it booted."""
         return m.GetStatsResult.unpack(self.call(m.Method.GET_STATS).result)
 
+    def set_rate(self, baud: int) -> m.RateSet:
+        """Ask for a rate, follow the frame to what it answers, and be heard there."""
+        answer = one(self.send(m.SetRate(baud=baud)), m.RateSet)
+        self.frame.set_baud(answer.baud)
+        self.send(m.Ping(token=0))
+        return answer
+
     def start_capture(self) -> None:
         assert self.call(m.Method.CAPTURE_START).status == m.RpcStatus.OK
 

@@ -24,6 +24,9 @@ struct frame_sim {
     bool mic_on;
     bool speaker_on;
     bool more; /* the last step's buffer was full */
+    uint32_t baud;      /* the rate that the frame has set */
+    uint32_t told_baud; /* the one that was told: another one waits until the step is over that spoke before it */
+    size_t made;        /* octets of this step */
     uint64_t now_us;
     uint64_t block_us; /* when the next block of samples is complete */
     uint64_t photo_us; /* when the camera has its picture */
@@ -77,6 +80,20 @@ static int32_t battery_percent(void *ctx)
     return sim->hal.battery_percent(sim->hal.ctx);
 }
 
+static void tell_rate(frame_sim_t *sim)
+{
+    if (sim->baud == sim->told_baud || sim->made > 0u) return;
+    sim->told_baud = sim->baud;
+    sim->hal.set_rate(sim->hal.ctx, sample_now(sim), sim->baud);
+}
+
+static void set_rate(void *ctx, uint32_t baud)
+{
+    frame_sim_t *sim = ctx;
+    sim->baud = baud;
+    tell_rate(sim);
+}
+
 /* ---- time ---- */
 
 static void set_time(frame_sim_t *sim, uint64_t now_us)
@@ -107,6 +124,22 @@ static void pass_block(frame_sim_t *sim)
     sim->block_us += BLOCK_US;
 }
 
+/* While nothing is heard, played or due, only the sample clock moves: hours pass in no time. */
+static void pass_quietly(frame_sim_t *sim, uint64_t now_us)
+{
+    const uint64_t due_us = frame_sim_next_us(sim);
+    if (sim->mic_on || sim->speaker_on) return;
+    for (; sim->block_us <= now_us && sim->block_us < due_us; sim->block_us += BLOCK_US) {
+        frame_app_samples_passed(&sim->app, BLOCK_SAMPLES);
+    }
+}
+
+static void speak(frame_sim_t *sim, uint8_t *out, uint32_t cap)
+{
+    if (sim->baud != sim->told_baud) return;
+    sim->made += frame_app_transmit(&sim->app, out + sim->made, cap - sim->made);
+}
+
 /* ---- the simulated frame ---- */
 
 uint32_t frame_sim_bytes(void)
@@ -125,7 +158,7 @@ static uint32_t spread(uint32_t x)
 }
 
 void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t boot, uint32_t capabilities)
+                    uint32_t boot, uint32_t capabilities, uint32_t max_baud)
 {
     const frame_hal_t board = {.ctx = sim,
                                .led = led,
@@ -133,7 +166,9 @@ void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg,
                                .speaker_enable = speaker_enable,
                                .camera_start = camera_start,
                                .camera_stop = camera_stop,
-                               .battery_percent = battery_percent};
+                               .battery_percent = battery_percent,
+                               .max_baud = max_baud,
+                               .set_rate = set_rate};
     glink_hello_ack_t identity = {.boot_id = spread(seed + boot),
                                   .reset_reason = boot > 1u ? GLINK_RESET_REASON_SOFTWARE : GLINK_RESET_REASON_POWER_ON,
                                   .led_kind = GLINK_LED_KIND_SOFTWARE,
@@ -155,22 +190,23 @@ void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg,
 uint32_t frame_sim_step(frame_sim_t *sim, uint64_t now_us, uint8_t button, const uint8_t *rx, uint32_t n,
                         uint8_t *out, uint32_t cap)
 {
-    size_t made = 0;
+    sim->made = 0;
+    tell_rate(sim);
     if (!sim->booted) {
         sim->booted = true;
         sim->block_us = now_us + BLOCK_US;
     }
     /* What the frame would have said meanwhile lies in `out`, as it would in the buffers of a serial port. */
-    while (sim->block_us <= now_us) {
+    for (pass_quietly(sim, now_us); sim->block_us <= now_us; pass_quietly(sim, now_us)) {
         pass_block(sim);
-        made += frame_app_transmit(&sim->app, out + made, cap - made);
+        speak(sim, out, cap);
     }
     set_time(sim, now_us);
     frame_app_on_button_level(&sim->app, button != 0u);
     frame_app_receive(&sim->app, rx, n);
-    made += frame_app_transmit(&sim->app, out + made, cap - made);
-    sim->more = made == cap;
-    return (uint32_t)made;
+    speak(sim, out, cap);
+    sim->more = sim->made == cap || sim->baud != sim->told_baud;
+    return (uint32_t)sim->made;
 }
 
 uint64_t frame_sim_next_us(const frame_sim_t *sim)

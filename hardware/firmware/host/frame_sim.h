@@ -27,18 +27,21 @@ typedef struct frame_sim_hal {
     int32_t (*camera_read)(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap);
     void (*camera_stop)(void *ctx, uint32_t sample); /* the sensor is off, and the picture is not wanted any more */
     int32_t (*battery_percent)(void *ctx); /* 0 to 100, or -1 */
+    void (*set_rate)(void *ctx, uint32_t sample, uint32_t baud); /* the frame's side of the line has this rate now */
 } frame_sim_hal_t;
 
 /* Octets that a frame_sim_t needs, aligned for a uint64_t; they must be zero. */
 uint32_t frame_sim_bytes(void);
 
 /* `jpeg` is the camera's buffer. `seed` makes the device id; with `boot`, which counts the boots from 1, it makes the
- * boot id and the session numbers. `capabilities` are the bits of HELLO_ACK. */
+ * boot id and the session numbers. `capabilities` are the bits of HELLO_ACK; `max_baud` is the line's highest rate, 0
+ * where it has none. */
 void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t boot, uint32_t capabilities);
+                    uint32_t boot, uint32_t capabilities, uint32_t max_baud);
 
-/* Lives until `now_us`, hears `n` octets, speaks up to `cap`. `button` is the button's level since the last step.
- * Returns the octets written to `out`. */
+/* Lives until `now_us`, hears `n` octets, speaks up to `cap`, which is the room of the line. `button` is the button's
+ * level since the last step. What the room was too short for waits; frame_sim_next_us() is not later than `now_us` then.
+ * Returns the octets written to `out`: all of them at one rate, the one that set_rate() said last. */
 uint32_t frame_sim_step(frame_sim_t *sim, uint64_t now_us, uint8_t button, const uint8_t *rx, uint32_t n,
                         uint8_t *out, uint32_t cap);
 

@@ -2,10 +2,11 @@
 /* The simulated frame as a program of its own, in lock-step with its parent over standard input and output: for
  * sanitizers, and for the same sources compiled for another instruction set and run in an emulator.
  *
- * All integers are little-endian. First the child writes "HAL1"; the parent answers u32 seed, u32 boot,
- * u32 capabilities.
- * Then, for each step, the parent writes u64 now_us, u8 button, u32 n, n octets for the frame; the child writes any
- * number of the messages below and then 'D' u64 next_us, u32 m, m octets of the frame. End of input ends the child.
+ * All integers are little-endian. First the child writes "HAL2"; the parent answers u32 seed, u32 boot,
+ * u32 capabilities, u32 max_baud.
+ * Then, for each step, the parent writes u64 now_us, u8 button, u32 room, u32 n, n octets for the frame; the child writes
+ * any number of the messages below and then 'D' u64 next_us, u32 m, m <= room octets of the frame. End of input ends the
+ * child.
  *
  *   'L' u32 sample, u8 level            LED
  *   'm' u32 sample, u8 on               microphone switched
@@ -15,7 +16,8 @@
  *   'C' u32 sample                      camera start         -> parent: i32
  *   'J' u32 sample, u32 cap             camera read          -> parent: i32 length, then as many octets if not negative
  *   'c' u32 sample                      camera stop
- *   'B'                                 battery              -> parent: i32 */
+ *   'B'                                 battery              -> parent: i32
+ *   'R' u32 sample, u32 baud            the line's rate */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -169,6 +171,14 @@ static int32_t battery_percent(void *ctx)
     return get_i32();
 }
 
+static void set_rate(void *ctx, uint32_t sample, uint32_t baud)
+{
+    (void)ctx;
+    put_op('R');
+    put_uint(sample, 4u);
+    put_uint(baud, 4u);
+}
+
 /* ---- steps ---- */
 
 static uint64_t frame[8192]; /* a frame_sim_t, whose size is nobody else's business */
@@ -186,24 +196,27 @@ int program_main(void)
                                  .camera_start = camera_start,
                                  .camera_read = camera_read,
                                  .camera_stop = camera_stop,
-                                 .battery_percent = battery_percent};
+                                 .battery_percent = battery_percent,
+                                 .set_rate = set_rate};
     frame_sim_t *sim = (frame_sim_t *)(void *)frame;
     if (frame_sim_bytes() > sizeof frame) program_exit(EXIT_TOO_LONG);
 
-    put("HAL1", 4u);
+    put("HAL2", 4u);
     const uint32_t seed = (uint32_t)get_uint(4u, EXIT_DONE);
     const uint32_t boot = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
     const uint32_t capabilities = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, seed, boot, capabilities);
+    const uint32_t max_baud = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, seed, boot, capabilities, max_baud);
 
     for (;;) {
         const uint64_t now_us = get_uint(8u, EXIT_DONE);
         const uint8_t button = (uint8_t)get_uint(1u, EXIT_PARENT_GONE);
+        const uint32_t room = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
         const uint32_t n = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-        if (n > sizeof rx) program_exit(EXIT_TOO_LONG);
+        if (room > sizeof tx || n > sizeof rx) program_exit(EXIT_TOO_LONG);
         uint8_t *heard = rx + sizeof rx - n; /* at the end, so that a sanitizer sees the first octet read too many */
         get(heard, n, EXIT_PARENT_GONE);
-        const uint32_t made = frame_sim_step(sim, now_us, button, heard, n, tx, sizeof tx);
+        const uint32_t made = frame_sim_step(sim, now_us, button, heard, n, tx, room);
         put_op('D');
         put_uint(frame_sim_next_us(sim), 8u);
         put_uint(made, 4u);

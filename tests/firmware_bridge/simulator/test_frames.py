@@ -123,7 +123,7 @@ def test_a_program_that_is_no_frame(code: str) -> None:
 
 
 def test_a_program_that_dies_is_quoted() -> None:
-    frame = PipeFrame(python("out.write(b'HAL1'); out.flush(); inp.read(12); sys.exit('stack overflow in audio task')"))
+    frame = PipeFrame(python("out.write(b'HAL2'); out.flush(); inp.read(16); sys.exit('stack overflow in audio task')"))
     with pytest.raises(DeviceLost, match=r"status 1\nstack overflow in audio task"):
         frame.step(0)
     frame.close()  # once it has been said, closing is quiet
@@ -138,7 +138,7 @@ def test_a_program_that_dies_is_quoted() -> None:
     ],
 )
 def test_a_program_that_breaks_the_stream(answer: str, complaint: str) -> None:
-    frame = PipeFrame(python(f"out.write(b'HAL1'); out.flush(); inp.read(12 + 13); out.write({answer})"))
+    frame = PipeFrame(python(f"out.write(b'HAL2'); out.flush(); inp.read(16 + 17); out.write({answer})"))
     with pytest.raises(DeviceLost, match=complaint):
         frame.step(0)
     frame.close()
@@ -151,7 +151,7 @@ int main(int n, char **names)
 {
     (void)names;
     char *block = malloc(8);
-    fputs("HAL1", stdout);
+    fputs("HAL2", stdout);
     fflush(stdout);
     (void)getchar();
     if (block != NULL) block[7 + n] = 'x';

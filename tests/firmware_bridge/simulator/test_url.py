@@ -27,7 +27,7 @@ def test_the_plain_frame(url: str) -> None:
     assert not parts.microphone.busy
     assert not parts.microphone.ended
     assert parts.camera.take() == built_in_picture()
-    assert (parts.battery_percent, parts.seed) == (80, 0)
+    assert (parts.battery_percent, parts.seed, parts.max_baud) == (80, 0, 0)
 
 
 def test_every_option(tmp_path: Path) -> None:
@@ -52,6 +52,11 @@ def test_what_runs_for_hours_is_not_kept() -> None:
     assert parts.speaker.samples == 48_320
 
 
+@pytest.mark.parametrize(("line", "max_baud"), [("usb", 0), ("uart", 2_000_000)])
+def test_the_kinds_of_line(line: str, max_baud: int) -> None:
+    assert parse_sim_url(f"sim://?line={line}").max_baud == max_baud
+
+
 def test_no_gauge() -> None:
     assert parse_sim_url("sim://?battery=none").battery_percent is None
 
@@ -65,13 +70,14 @@ def test_a_microphone_of_the_callers_own() -> None:
     ("url", "message", "remedy"),
     [
         ("sim://?camra=x.jpg", "no option 'camra'", "did you mean 'camera'"),
-        ("sim://?zzz=1", "no option 'zzz'", "mic, camera, speaker, battery, seed"),
+        ("sim://?zzz=1", "no option 'zzz'", "mic, camera, speaker, battery, seed, line"),
         ("sim://?seed=1&seed=2", "given twice", "sim://"),
         ("sim://kitchen", "no address of a simulated frame", "sim://"),
         ("serial://x", "no address of a simulated frame", "sim://"),
         ("sim://?battery=101", "not a number from 0 to 100", "or none"),
         ("sim://?battery=-1", "not a number from 0 to 100", "or none"),
         ("sim://?seed=x", "not a number", "seed=0"),
+        ("sim://?line=rs485", "not a line that a frame has", "line=usb or line=uart"),
         ("sim://?mic=text:hello", "not something that a frame can hear here", "mic=file:"),
         ("sim://?mic=file:", "not something that a frame can hear here", "mic=file:"),
         ("sim://?mic=file:/no/such.wav", "No such file", "16 kHz"),

@@ -64,6 +64,7 @@ static uint8_t get_stats(frame_app_t *app, const glink_call_t *call, uint8_t *re
         .underruns = app->speaker.underruns,
         .underrun_samples = app->speaker.underrun_samples,
         .sessions = link->sessions,
+        .baud = app->link.rate.baud,
         .loop_worst_us = app->loop_worst_us,
         .uptime_ms = (uint32_t)(app->clock.sample >> 4),
     };
@@ -226,6 +227,12 @@ static uint32_t on_mic_sample(void *ctx)
     return (uint32_t)app->clock.sample;
 }
 
+static void on_set_rate(void *ctx, uint32_t baud)
+{
+    const frame_app_t *app = ctx;
+    app->hal.set_rate(app->hal.ctx, baud);
+}
+
 static void log_line(frame_app_t *app, const char *text)
 {
     size_t n = 0;
@@ -257,11 +264,14 @@ void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_
                                  .bulk_write = on_bulk_write,
                                  .mic = on_mic_pull,
                                  .mic_sample = on_mic_sample,
+                                 .set_rate = on_set_rate,
                                  .ended = on_ended};
+    glink_hello_ack_t whole = *identity;
+    whole.capabilities |= GLINK_CAP_ADPCM; /* of this code, on any board */
+    whole.max_baud = hal->max_baud;
     memset(app, 0, sizeof *app);
     app->hal = *hal;
-    glink_init(&app->link, identity, &upcalls, first_session);
-    app->link.identity.capabilities |= GLINK_CAP_ADPCM; /* of this code, on any board */
+    glink_init(&app->link, &whole, &upcalls, first_session);
     frame_led_init(&app->led, &app->hal, &app->clock, &app->link);
     frame_capture_init(&app->capture, &app->hal, &app->clock, &app->link, &app->led);
     frame_speaker_init(&app->speaker, &app->hal, &app->clock, &app->link, FRAME_APP_VOLUME_PERCENT);

@@ -12,6 +12,7 @@
 #define GLINK_DUE_PING 0x08u
 #define GLINK_DUE_CLOSE 0x10u
 #define GLINK_DUE_NO_SESSION 0x20u
+#define GLINK_DUE_RATE_SET 0x40u
 
 /* Returns the slots of a channel whose receiver is the frame; 0: it takes nothing there, or without credit. */
 uint16_t glink_session_window(const glink_t *g, uint8_t chan);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handshake, liveness, and what to do with a frame that arrived. */
+/* Handshake, liveness, rate, and what to do with a frame that arrived. */
 #include <string.h>
 
 #include "glink_session.h"
 
 #define HEARTBEAT_US (GLINK_HEARTBEAT_MS * UINT64_C(1000))
+#define LIVELY_US (GLINK_LIVELY_MS * UINT64_C(1000))
 #define DEAD_AFTER_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
 #define NO_SESSION_PAUSE_US 100000u
 
@@ -20,6 +21,7 @@ void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t
     g->identity.speaker_window = (identity->capabilities & GLINK_CAP_SPEAKER) != 0u ? GLINK_WINDOW_SPEAKER : 0u;
     g->identity.bulk_window = GLINK_WINDOW_BULK_DOWN;
     g->last_session = first_session;
+    glink_rate_init(&g->rate, identity->max_baud);
     g->lead = true;
 }
 
@@ -50,6 +52,7 @@ void glink_session_close(glink_t *g)
     memset(&g->events, 0, sizeof g->events);
     glink_rpc_reset(&g->rpc);
     glink_bulk_stop(&g->bulk);
+    glink_rate_go_back(&g->rate);
 }
 
 /* Ends a session, if there is one, at once: what it still wanted to say is dropped. */
@@ -170,6 +173,13 @@ static bool on_link(glink_t *g, const uint8_t *payload, size_t n)
     case GLINK_TYPE_CLOSE:
         end_session(g);
         return true;
+    case GLINK_TYPE_SET_RATE: {
+        glink_set_rate_t set;
+        glink_set_rate_unpack(&set, body, body_n);
+        glink_rate_ask(&g->rate, set.baud);
+        g->link_due |= GLINK_DUE_RATE_SET;
+        return true;
+    }
     case GLINK_TYPE_EVENT_ACK: {
         glink_event_ack_t ack;
         glink_event_ack_unpack(&ack, body, body_n);
@@ -296,6 +306,7 @@ static void on_frame(glink_t *g, const glink_header_t *header, const uint8_t *pa
     g->stats.rx_lost += (uint16_t)(header->seq - *highest - 1u);
     *highest = header->seq;
     g->heard_us = g->now_us; /* only now: a host that is gone is heard no more, whatever the line repeats */
+    glink_rate_heard(&g->rate);
 
     const bool early = g->state == GLINK_GREETED;
     if (early && !(link && (payload[0] == GLINK_TYPE_CONFIRM || payload[0] == GLINK_TYPE_CLOSE))) {
@@ -331,16 +342,26 @@ void glink_receive(glink_t *g, const uint8_t *bytes, size_t n)
 
 /* ---- time ---- */
 
+static uint64_t ping_us(const glink_t *g)
+{
+    return g->spoken_us + (glink_rate_is_raised(&g->rate) ? LIVELY_US : HEARTBEAT_US);
+}
+
 void glink_tick(glink_t *g, uint64_t now_us)
 {
     g->now_us = now_us;
+    g->rate_is_new = false;
+    if (now_us >= glink_rate_give_up_us(&g->rate, g->heard_us)) {
+        glink_transmit_aborted(g); /* nobody hears the rest of it */
+        glink_rate_go_back(&g->rate);
+    }
     if (g->state != GLINK_GREETED && g->state != GLINK_OPEN) return;
     if (now_us - g->heard_us >= DEAD_AFTER_US) {
         leave_session(g);
         return;
     }
     if (g->state != GLINK_OPEN) return;
-    if (now_us - g->spoken_us >= HEARTBEAT_US && (g->link_due & GLINK_DUE_PING) == 0u) {
+    if (now_us >= ping_us(g) && (g->link_due & GLINK_DUE_PING) == 0u) {
         g->ping_token++;
         g->link_due |= GLINK_DUE_PING;
     }
@@ -356,10 +377,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 uint64_t glink_next_us(const glink_t *g)
 {
+    const bool idle = g->tx_at == g->tx_end;
+    if (g->rate_is_new || (idle && glink_rate_pending(&g->rate))) return g->now_us;
     if (g->state != GLINK_GREETED && g->state != GLINK_OPEN) return GLINK_NEVER;
-    uint64_t next = g->heard_us + DEAD_AFTER_US;
+    uint64_t next = earlier(g->heard_us + DEAD_AFTER_US, glink_rate_give_up_us(&g->rate, g->heard_us));
     if (g->state != GLINK_OPEN) return next;
-    if ((g->link_due & GLINK_DUE_PING) == 0u) next = earlier(next, g->spoken_us + HEARTBEAT_US);
+    if ((g->link_due & GLINK_DUE_PING) == 0u) next = earlier(next, ping_us(g));
     for (size_t chan = 0; chan < GLINK_CHANNELS; chan++) next = earlier(next, glink_grant_next_us(&g->grants[chan]));
     next = earlier(next, glink_events_next_us(&g->events));
     return earlier(next, glink_spend_next_us(&g->bulk_spend));

@@ -82,6 +82,10 @@ static size_t from_link(glink_t *g, glink_header_t *header, uint8_t *payload)
         const glink_ping_t ping = {.token = g->ping_token};
         return glink_ping_pack(&ping, payload, GLINK_MAX_PAYLOAD_BYTES);
     }
+    if (take_due(g, GLINK_DUE_RATE_SET)) {
+        const glink_rate_set_t set = {.baud = glink_rate_promise(&g->rate)};
+        return glink_rate_set_pack(&set, payload, GLINK_MAX_PAYLOAD_BYTES);
+    }
     if (g->state != GLINK_OPEN) return 0u;
 
     size_t n = 0;
@@ -147,7 +151,7 @@ static size_t from_bulk(glink_t *g, glink_header_t *header, uint8_t *payload)
     if (!glink_spend_may_send(&g->bulk_spend, g->tx_seq[GLINK_CHAN_BULK_UP])) return 0u;
     header->chan = GLINK_CHAN_BULK_UP;
     bool last = false;
-    const size_t n = glink_bulk_pull(&g->bulk, payload, GLINK_MAX_CHUNK_BYTES, &last);
+    const size_t n = glink_bulk_pull(&g->bulk, payload, g->rate.chunk, &last);
     if (last) header->flags = GLINK_FLAG_LAST;
     return n;
 }
@@ -205,11 +209,24 @@ static bool load_frame(glink_t *g)
     return true;
 }
 
+/* Nothing is under way any more, so it can be done. No octet of the new rate may share a buffer with one of the old. */
+static void change_rate(glink_t *g)
+{
+    glink_rate_changed(&g->rate, g->now_us);
+    g->lead = true; /* whoever listened at another rate has heard noise */
+    g->rate_is_new = true;
+    g->app.set_rate(g->app.ctx, g->rate.baud);
+}
+
 size_t glink_transmit(glink_t *g, uint8_t *out, size_t cap)
 {
+    if (g->tx_at == g->tx_end && glink_rate_pending(&g->rate)) {
+        change_rate(g);
+        return 0u;
+    }
     size_t done = 0;
     while (done < cap) {
-        if (g->tx_at == g->tx_end && !load_frame(g)) break;
+        if (g->tx_at == g->tx_end && (glink_rate_pending(&g->rate) || !load_frame(g))) break;
         const size_t left = (size_t)(g->tx_end - g->tx_at);
         const size_t n = left < cap - done ? left : cap - done;
         memcpy(out + done, g->tx + g->tx_at, n);

@@ -72,6 +72,16 @@ static void read_octets(void *ctx, uint32_t offset, uint8_t *out, size_t n)
     memcpy(out, (const uint8_t *)ctx + offset, n);
 }
 
+static uint32_t line_baud;
+static unsigned rate_changes;
+
+static void app_set_rate(void *ctx, uint32_t baud)
+{
+    (void)ctx;
+    line_baud = baud;
+    rate_changes++;
+}
+
 static void app_ended(void *ctx, uint8_t reason)
 {
     (void)ctx;
@@ -145,6 +155,7 @@ static void boot(void)
                              .bulk_write = app_bulk_write,
                              .mic = app_mic,
                              .mic_sample = app_mic_sample,
+                             .set_rate = app_set_rate,
                              .ended = app_ended};
     glink_init(&g, &identity, &app, 0xFFFFu);
     memset(host_seq, 0, sizeof host_seq);

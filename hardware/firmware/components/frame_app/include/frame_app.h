@@ -91,7 +91,9 @@ void frame_app_rx_overrun(frame_app_t *app);
 /* Takes octets as they come. */
 void frame_app_receive(frame_app_t *app, const uint8_t *bytes, size_t n);
 
-/* Moves up to `cap` octets for the host into `out`. Returns how many; fewer than `cap`: nothing waits. */
+/* Moves up to `cap` octets for the host into `out`. Call it only when the octets that it returned last were handed to the
+ * driver: the line's rate may change in it. Returns how many; fewer than `cap`: nothing waits, or the rate has just
+ * changed or is to change first, and frame_app_next_us() is now. */
 size_t frame_app_transmit(frame_app_t *app, uint8_t *out, size_t cap);
 
 #endif

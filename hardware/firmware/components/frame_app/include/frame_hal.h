@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What frame_app asks of the board, and the clock that it is given.
  * Threads: every function is called from the task that owns the frame_app_t, from inside its functions; none of them
- * may call back into frame_app, and none may block. */
+ * may call back into frame_app, and none may block except where it says so. */
 #ifndef FRAME_HAL_H
 #define FRAME_HAL_H
 
@@ -29,6 +29,14 @@ typedef struct frame_hal {
 
     /* Returns the charge, 0 to 100, or -1 where the frame has no gauge. */
     int32_t (*battery_percent)(void *ctx);
+
+    /* The highest rate of the line to the host; 0 where it has none, and then set_rate() is never called. Such a line
+     * boots at GLINK_START_BAUD. */
+    uint32_t max_baud;
+
+    /* Sets the line's rate. Called from inside frame_app_transmit(), so what that returned before has been handed to the
+     * driver: those octets leave at the old rate. The one function here that may wait, until they have left. */
+    void (*set_rate)(void *ctx, uint32_t baud);
 } frame_hal_t;
 
 /* Now, in the two times of the frame. */

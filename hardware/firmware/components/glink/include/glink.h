@@ -21,6 +21,7 @@
 #include "glink_err.h"
 #include "glink_frame.h"
 #include "glink_queues.h"
+#include "glink_rate.h"
 #include "glink_rpc.h"
 #include "glink_schema.h"
 
@@ -62,6 +63,10 @@ typedef struct glink_app {
 
     /* Returns the sample clock. */
     uint32_t (*mic_sample)(void *ctx);
+
+    /* Sets the line's rate: called only where the identity's `max_baud` is not 0, from inside glink_transmit(), and only
+     * when everything that it returned before has been handed on. What of it has not left yet leaves at the old rate. */
+    void (*set_rate)(void *ctx, uint32_t baud);
 
     /* The session is over: stop every sensor and the speaker. `reason` is a capture_stop. */
     void (*ended)(void *ctx, uint8_t reason);
@@ -118,10 +123,12 @@ typedef struct glink {
     glink_events_t events;
     glink_log_t log;
     glink_bulk_t bulk;
+    glink_rate_t rate;
     glink_rpc_t rpc;
     glink_deframer_t deframer;
 
-    bool lead; /* begin the next frame with a zero */
+    bool lead;         /* begin the next frame with a zero */
+    bool rate_is_new;  /* the rate has just changed: what waits for it may go */
     uint16_t tx_at;
     uint16_t tx_end;
     uint8_t tx[GLINK_MAX_WIRE_BYTES];
@@ -142,8 +149,9 @@ void glink_tick(glink_t *g, uint64_t now_us);
 /* Takes octets as they come, in pieces of any size. Never waits; runs calls at once. */
 void glink_receive(glink_t *g, const uint8_t *bytes, size_t n);
 
-/* Moves up to `cap` octets into `out`; what goes next is decided frame by frame, here.
- * Returns how many. Fewer than `cap`: nothing waits. */
+/* Moves up to `cap` octets into `out`; what goes next is decided frame by frame, here. To call it says that the octets
+ * that it returned last were handed on.
+ * Returns how many. Fewer than `cap`: nothing waits, or the rate changes first and glink_next_us() is now. */
 size_t glink_transmit(glink_t *g, uint8_t *out, size_t cap);
 
 /* The transport lost octets that it had taken: gives up the frame in between and begins the next with a zero. */
