@@ -16,6 +16,7 @@ from ..glasses.ports import opened
 from ..jpeg import jpeg_size
 from ..options import Group, diagnostics_options, json_option, out_option, port_option
 from ..text import printable
+from .frame_speedtest import speedtest
 from .frame_stats import stats
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ VOLUME_WORDS = ("up", "down", "mute", "unmute")
         ("lorgnette frame photo -o photo.jpg", "take a photo"),
         ("lorgnette frame volume 60", "or up, down, mute, unmute"),
         ("lorgnette frame stats", "how well the line does"),
+        ("lorgnette frame speedtest", "how fast it is"),
     ],
 )
 def frame() -> None:
@@ -40,6 +42,7 @@ def frame() -> None:
 
 
 frame.add_command(stats)
+frame.add_command(speedtest)
 
 
 @frame.command()

@@ -108,7 +108,7 @@ def stats(
             return
         before = read(device, 0.0, enough=0) if seconds_s is not None else None
         now = read(device, seconds_s or 0.0)
-        line = line_facts(device, now.frame["baud"])
+        line = line_facts(device)
     facts: dict[str, Any] = {"schema": SCHEMA, **_facts(line, now)}
     if before is not None:
         facts |= {"seconds": round(now.at_s - before.at_s, 3), "per_second": now.per_second(before)}
@@ -169,7 +169,7 @@ def _watch(device: Device, as_json: bool) -> None:
             continue
         if before is not None:
             if as_json:
-                line = line_facts(device, now.frame["baud"])
+                line = line_facts(device)
                 click.echo(json.dumps({"schema": SCHEMA, **_facts(line, now), "per_second": now.per_second(before)}))
             else:
                 if rows % HEAD_EVERY == 0:

@@ -52,10 +52,11 @@ def trip_facts(trips_ms: Sequence[float]) -> dict[str, Any]:
     return {"count": len(trips_ms), **found}
 
 
-def line_facts(device: Device, baud: int) -> dict[str, Any]:
-    """What the line is; `baud` is what the frame says, 0 where the line has no rate."""
-    return {"baud": baud or None}
+def line_facts(device: Device) -> dict[str, Any]:
+    """What the line is now, as plain JSON; `baud` is None where it has no rate."""
+    return {"baud": device.baud or None, "codec": device.codec.name.lower()}
 
 
 def in_words(line: Mapping[str, Any]) -> str:
-    return f"{line['baud']} baud" if line["baud"] else "no rate (USB, socket or simulated)"
+    rate = f"{line['baud']} baud" if line["baud"] else "no rate of its own"
+    return f"{rate}, codec {line['codec']}"
