@@ -447,6 +447,60 @@ def test_flushed_streams_that_never_left_the_host_are_reported_too(connected: Ha
     assert not [e for e in events(connected.link) if isinstance(e, FrameReported)], "each of them once"
 
 
+def test_audio_of_a_stream_that_was_flushed_before_it_began_ends_as_flushed_once(connected: Hand) -> None:
+    """The frame never hears of it, so it cannot say that it is over."""
+    connected.link.call(Method.FLUSH_SPEAKER, FlushSpeakerArgs(4))
+    for _ in range(3):
+        connected.link.send_audio(4, bytes(1000), last=False)
+    connected.link.send_audio(4, b"", last=True)
+    assert not [m for m in connected.at(0.01) if isinstance(m, SpeakerAudio)]
+    ends = [FrameReported(PlaybackEnded(4, PlaybackEnd.FLUSHED, 0, 0))]
+    assert events(connected.link) == ends
+    for step in range(1, 60):
+        connected.send(Pong(0, 0))
+        connected.at(step * 0.1)
+    assert not [e for e in events(connected.link) if isinstance(e, FrameReported)]
+
+
+def test_late_audio_of_a_stream_that_was_flushed_while_it_played_has_one_end(connected: Hand) -> None:
+    connected.link.send_audio(4, bytes(1280), last=False)
+    connected.pull()
+    connected.link.call(Method.FLUSH_SPEAKER, FlushSpeakerArgs(4))
+    connected.link.send_audio(4, bytes(1280), last=True)
+    connected.at(0.01)
+    assert events(connected.link) == [], "the frame will say it"
+    connected.send(PlaybackEnded(4, PlaybackEnd.FLUSHED, 0, 640))
+    connected.link.send_audio(4, bytes(1280), last=True)
+    connected.at(0.02)
+    assert events(connected.link) == [FrameReported(PlaybackEnded(4, PlaybackEnd.FLUSHED, 0, 640))]
+
+
+def test_an_end_that_is_not_reported_is_said_again(connected: Hand) -> None:
+    """Its mark may be lost, and the frame would wait 3 s for it."""
+    connected.link.send_audio(1, bytes(640 * 2 + 20), last=True)
+    connected.pull()
+    said = []
+    for step in range(1, 150):
+        said += [(step, m) for m in connected.at(step * 0.01) if isinstance(m, SpeakerAudio)]
+        connected.send(Pong(0, 0))
+    assert [m for _, m in said] == [SpeakerAudio(650, 1, b"")] * 2
+    assert [step for step, _ in said] == [62, 124]
+    assert [f.flags for f in connected.frames if f.channel == Channel.SPEAKER][-2:] == [Flag.LAST] * 2
+    connected.send(PlaybackEnded(1, PlaybackEnd.PLAYED, 0, 650))
+    for step in range(150, 250):
+        assert not [m for m in connected.at(step * 0.01) if isinstance(m, SpeakerAudio)]
+        connected.send(Pong(0, 0))
+
+
+def test_what_follows_a_stream_shows_its_end_as_well(connected: Hand) -> None:
+    connected.link.send_audio(1, bytes(640), last=True)
+    connected.link.send_audio(2, bytes(640), last=False)
+    connected.pull()
+    for step in range(1, 100):
+        assert not [m for m in connected.at(step * 0.01) if isinstance(m, SpeakerAudio)]
+        connected.send(Pong(0, 0))
+
+
 def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
     connected.link.read_object(1)
     connected.pull()

@@ -5,6 +5,8 @@ Not a frame: it decides nothing. Tests of what a frame does run the real one.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from lorgnette.firmware_bridge.codec import message_of, payload_of
 from lorgnette.firmware_bridge.frame import Frame, FrameReader
 from lorgnette.firmware_bridge.link import Link
@@ -23,6 +25,7 @@ from lorgnette.firmware_bridge.messages import (
     Pong,
 )
 
+M = TypeVar("M", bound=Message)
 CHANNEL_OF: dict[type[Message], Channel] = {MicAudio: Channel.MIC, BulkData: Channel.BULK_UP}
 
 
@@ -74,13 +77,18 @@ class Hand:
         return HelloAck(major=MAJOR, minor=MINOR, nonce=nonce, **given)  # type: ignore[arg-type]
 
     def connect(self, nonce: int = 0x1234, **fields: int | str | bytes) -> list[Event]:
-        """The whole handshake; returns the events that it made."""
+        """The whole handshake; returns the events that it made. On a line with a rate the host may go on to ask."""
         self.link.start(nonce, self.now_s)
         assert any(isinstance(m, Hello) for m in self.pull())
         self.send(self.ack(nonce, **fields))
         (ping,) = [m for m in self.pull() if isinstance(m, Ping)]
         self.send(Pong(ping.token, 0))
         return events(self.link)
+
+
+def of(kind: type[M], sent: list[Message | None]) -> list[M]:
+    """The messages of one kind among what the host sent."""
+    return [message for message in sent if isinstance(message, kind)]
 
 
 def events(link: Link) -> list[Event]:
