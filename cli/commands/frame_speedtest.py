@@ -34,6 +34,7 @@ PATIENCE_S = 30.0  # beyond the time that the size takes at SLOWEST_BYTES_PER_S
 SLOWEST_BYTES_PER_S = 2_000
 FRESH_BYTES = 8  # that make an object differ from every other
 DIRECTIONS = {"from_frame": "frame to host", "to_frame": "host to frame"}
+WIRE = {"from_frame": "rx_bytes", "to_frame": "tx_bytes"}  # everything that goes the same way, sound and framing too
 # What may go wrong on the way: label, the host's counter.
 TROUBLE = (
     ("resumed", "bulk_restarts"),
@@ -121,13 +122,13 @@ def measure(
     before, begun_s = asdict(device.stats()), time.monotonic()
     moved = Moved(size_bytes)
 
-    def move() -> float:
-        """On a thread of its own; returns when the last object was there."""
+    def move() -> tuple[float, dict[str, Any]]:
+        """On a thread of its own; returns when the last object was there, and the counters of that moment."""
         while True:
             moved.one(device, direction)
             now_s = time.monotonic()
             if seconds_s is None or now_s >= begun_s + seconds_s:
-                return now_s
+                return now_s, asdict(device.stats())
 
     def more(_count: int) -> bool:
         advance(moved.bytes if seconds_s is None else min(seconds_s, time.monotonic() - begun_s))
@@ -137,23 +138,29 @@ def measure(
     task = pool.submit(move)
     try:
         trips_ms = round_trips(device, more, LOADED_PAUSE_S)
-        took_s = task.result() - begun_s
+        ended_s, after = task.result()
     finally:
         pool.shutdown(wait=False)  # after an error the transfer ends when the device is closed
-    after = asdict(device.stats())
+    took_s = ended_s - begun_s
     bytes_per_s = moved.bytes / took_s
     facts: dict[str, Any] = {
         "bytes": moved.bytes,
         "objects": moved.objects,
         "seconds": round(took_s, 3),
         "kB_per_s": round(bytes_per_s / 1000, 1),
-        "share_of_rate": None if baud is None else round(bytes_per_s * 10 / baud, 3),
+        "share_of_rate": _share(bytes_per_s, baud),
+        "line_in_use": _share((after[WIRE[direction]] - before[WIRE[direction]]) / took_s, baud),
         "round_trip_ms": trip_facts(trips_ms),
         **{name: after[name] - before[name] for _, name in TROUBLE},
     }
     if ear is not None:
         facts["audio"] = ear.end()
     return facts
+
+
+def _share(bytes_per_s: float, baud: int | None) -> float | None:
+    """Of what a line at `baud` carries: ten bits for each octet."""
+    return None if baud is None else round(bytes_per_s * 10 / baud, 3)
 
 
 class Moved:
@@ -266,14 +273,15 @@ def report(facts: Mapping[str, Any]) -> Iterator[str]:
     """The lines for people."""
     idle = facts["idle_round_trip_ms"]
     yield f"line          {in_words(facts['line'])}"
-    yield f"{'':<16}{'kB/s':>9}{'of rate':>9}{'p50 ms':>9}{'p99 ms':>9}"
-    yield f"{'idle':<16}{'':>9}{'':>9}{idle['p50']:>9}{idle['p99']:>9}"
+    yield f"{'':<16}{'kB/s':>9}{'of rate':>9}{'in use':>9}{'p50 ms':>9}{'p99 ms':>9}"
+    yield f"{'idle':<16}{'':>27}{idle['p50']:>9}{idle['p99']:>9}"
     for direction, label in DIRECTIONS.items():
         found = facts[direction]
-        share = "-" if found["share_of_rate"] is None else f"{found['share_of_rate']:.0%}"
+        shares = (found[name] for name in ("share_of_rate", "line_in_use"))
+        share, in_use = ("-" if value is None else f"{value:.0%}" for value in shares)
         trips = found["round_trip_ms"]
         p50, p99 = ("-" if trips[name] is None else trips[name] for name in ("p50", "p99"))
-        yield f"{label:<16}{found['kB_per_s']:>9}{share:>9}{p50:>9}{p99:>9}"
+        yield f"{label:<16}{found['kB_per_s']:>9}{share:>9}{in_use:>9}{p50:>9}{p99:>9}"
     for direction, label in DIRECTIONS.items():
         found = facts[direction]
         trouble = ", ".join(f"{found[name]} {words}" for words, name in TROUBLE if found[name]) or "nothing lost"

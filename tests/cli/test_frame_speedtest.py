@@ -55,6 +55,19 @@ def test_for_some_seconds_with_the_microphone() -> None:
     assert not peripherals.microphone.on
 
 
+def test_a_line_with_a_rate_is_used_to_the_full() -> None:
+    """Virtual or not, the line is the limit here: it takes the time of a UART, whatever else this computer does."""
+    found = measured("-p", "sim://?line=uart&rate=460800", "-b", "460800", "--size", "40000", "--audio")
+    assert found["line"] == {"baud": 460_800, "codec": "ima_adpcm"}
+    for direction in DIRECTIONS:
+        moved = found[direction]
+        assert 0 < moved["share_of_rate"] < moved["line_in_use"] <= 1.05
+        assert moved["audio"]["missing_frames"] == 0
+    sound_share = 180 * 50 * 10 / 460_800  # 180 octets for each AudioFrame
+    up = found["from_frame"]
+    assert up["line_in_use"] - up["share_of_rate"] >= 0.9 * sound_share
+
+
 def test_the_lines_for_people() -> None:
     result = invoke("frame", "speedtest", "-p", "sim://", "--size", "1", "--audio")
     lines = result.stdout.splitlines()
