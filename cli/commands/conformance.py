@@ -151,7 +151,7 @@ def _open_port(settings: Settings, real_time: bool) -> Port:
         OSError: the file of --capture cannot be made.
     """
     from ...firmware_bridge.conformance.port import LivePort, RecordedPort, SteppedPort
-    from ...firmware_bridge.simulator.core import SimulatedFrame
+    from ...firmware_bridge.sim_transport import simulated_frame
     from ...firmware_bridge.transport import open_transport
     from ..glasses.capture import CAPTURE
     from ..glasses.ports import SIM, port_of, simulated_peripherals
@@ -160,7 +160,7 @@ def _open_port(settings: Settings, real_time: bool) -> Port:
     peripherals = simulated_peripherals(name) if name.startswith(SIM) else None
     opened: Port
     if peripherals is not None and not real_time:
-        opened = SteppedPort(SimulatedFrame(peripherals), name)
+        opened = SteppedPort(simulated_frame(name, peripherals), name)
     else:
         opened = LivePort(open_transport(name, peripherals))
     writer = CAPTURE.writer()

@@ -36,6 +36,8 @@ PING_PAUSE_MS = 15
 """Between two Pings: what goes without credit stays below 512 octets in 400 ms."""
 SLOW_PONG_MS = 100
 HEARTBEAT_SLACK_MS = 250
+IN_FLIGHT_MS = 60
+"""What was on its way when Close was sent has come after this."""
 NO_SESSION_MS = 100
 """At most one Close(no_session) in this time."""
 
@@ -179,6 +181,7 @@ def close_ends(t: Trial) -> None:
     before = t.reply(call, mark)
     t.host.keep_alive = False
     t.host.send(Close(CloseReason.DONE))
+    t.host.idle(IN_FLIGHT_MS)
     mark = t.host.send(t.host.next_call(Method.GET_STATE))
     t.silent(mark, [Reply, Ping, Pong, Credit], "Close")
     t.connect(nonce=nonce)

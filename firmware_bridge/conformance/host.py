@@ -51,11 +51,13 @@ class Received:
     Attributes:
         at_us: the port's clock when its last octet was read.
         message: what it says; None when this program does not know its type.
+        again: an event that had come before, under the same number.
     """
 
     at_us: int
     frame: Frame
     message: Message | None
+    again: bool
 
 
 class Host:
@@ -64,6 +66,7 @@ class Host:
     junk: pieces between two zeros that were no frame.
     session: what `pack` puts into the header.
     sent_octets: everything that was written, frame by frame, for who wants to replay it.
+    has_rate: the line takes time for each octet, and waiting takes it into account.
     bulk_window: how many BulkData may be on their way, while `grants_bulk`.
     """
 
@@ -78,11 +81,14 @@ class Host:
         self.bulk_window = int(Window.BULK_UP)
         self.sent_octets: list[bytes] = []
         self.baud = START_BAUD
+        self.has_rate = False
         self._seq: dict[int, int] = {}
         self._reader = FrameReader()
+        self._events: set[tuple[int, int]] = set()
         self._call_id = 0
         self._bulk_granted = 0
         self._sent_us = port.now_us
+        self._line_free_us = 0.0
 
     # Octets out.
 
@@ -119,6 +125,8 @@ class Host:
         mark = len(self.log)
         self.sent_octets.append(data)
         self._sent_us = self.port.now_us
+        if self.has_rate:
+            self._line_free_us = max(self._sent_us, self._line_free_us) + len(data) * 10e6 / self.baud
         self.port.write(data)
         return mark
 
@@ -142,8 +150,9 @@ class Host:
         return call, self.send(call)
 
     def set_baud(self, baud: int) -> None:
-        """The rate of our side from now on."""
+        """The rate of our side from now on, once what was sent has left."""
         if baud != self.baud:
+            self.pump(round(self._line_free_us) + MS)
             self.baud = baud
             self.port.set_baud(baud)
 
@@ -163,7 +172,10 @@ class Host:
             if frame is None:
                 self.junk.append(octets)
                 continue
-            self.log.append(Received(self.port.now_us, frame, message_of(frame)))
+            again = frame.channel == Channel.EVENT and (frame.session, frame.seq) in self._events
+            self.log.append(Received(self.port.now_us, frame, message_of(frame), again))
+            if frame.channel == Channel.EVENT:
+                self._events.add((frame.session, frame.seq))
             if frame.session == self.session:
                 self._react(self.log[-1])
         return data
@@ -210,13 +222,17 @@ class Host:
     # What came.
 
     def since(self, mark: int, kind: type[M]) -> list[tuple[Received, M]]:
-        """What came of one kind behind the mark, in this session or in none; a HelloAck in any."""
+        """What came of one kind behind the mark, in this session or in none; a HelloAck in any. Each event once."""
         return list(self._matching(mark, kind))
 
     def wait(
         self, mark: int, kind: type[M], timeout_ms: float, where: Callable[[M], bool] = lambda _: True
     ) -> tuple[Received, M] | None:
-        """The first of a kind behind the mark, as soon as it is there; None after `timeout_ms`."""
+        """The first of a kind behind the mark, as soon as it is there; None when none came.
+
+        Args:
+            timeout_ms: counts from when our last octet has left.
+        """
         found: list[tuple[Received, M]] = []
         at = mark
 
@@ -226,11 +242,12 @@ class Host:
             found.extend(pair for pair in self._matching(fresh, kind) if where(pair[1]))
             return bool(found)
 
-        self.pump(self.port.now_us + round(timeout_ms * MS), looked)
+        sent_us = max(self.port.now_us, round(self._line_free_us))
+        self.pump(sent_us + round(timeout_ms * MS), looked)
         return found[0] if looked() or found else None
 
     def _matching(self, mark: int, kind: type[M]) -> Iterator[tuple[Received, M]]:
         for received in self.log[mark:]:
             ours = received.frame.session in (0, self.session) or kind is HelloAck
-            if isinstance(received.message, kind) and ours:
+            if isinstance(received.message, kind) and ours and not received.again:
                 yield received, received.message

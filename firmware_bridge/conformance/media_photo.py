@@ -62,7 +62,7 @@ def led(t: Trial) -> None:
         t.should(False, "it has no privacy LED")
         return
     t.expect(LedEvent, mark, "the LED was not put back", where=lambda event: event.level == before)
-    order = [r.message for r in t.host.log[mark:] if isinstance(r.message, LedEvent | PhotoEvent)]
+    order = [r.message for r in t.host.log[mark:] if isinstance(r.message, LedEvent | PhotoEvent) and not r.again]
     shown = [f"LED {m.level}" if isinstance(m, LedEvent) else "photo" for m in order]
     t.check(shown == [f"LED {int(Led.SOLID)}", "photo", f"LED {before}"], f"the reports came as {', '.join(shown)}")
 

@@ -27,6 +27,8 @@ def begin(t: Trial) -> int:
     t.need_minor(1)
     if not t.declared.max_baud:
         raise Absent("its line has no rate (max_baud 0)")
+    if t.wanted_baud <= START_BAUD:
+        raise Absent(f"no rate above {START_BAUD} is to be tried")
     t.connect()
     return t.wanted_baud
 

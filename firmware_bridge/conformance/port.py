@@ -75,7 +75,7 @@ class SteppedPort:
         end_us = self._now_us + duration_us
         while self._now_us < end_us:
             self._now_us = min(end_us, self._now_us + STALL_STEP_US)
-            self._step(b"", room=0)
+            self._step(b"", 0)
 
     def set_baud(self, baud: int) -> None:
         self._frame.set_baud(baud)
@@ -83,8 +83,8 @@ class SteppedPort:
     def close(self) -> None:
         self._frame.close()
 
-    def _step(self, data: bytes, **room: int) -> None:
-        tx, self._next_us = self._frame.step(self._now_us, data, **room)
+    def _step(self, data: bytes, *room: int) -> None:
+        tx, self._next_us = self._frame.step(self._now_us, data, *room)
         self._arrived += tx
 
 

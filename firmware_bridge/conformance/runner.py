@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import BridgeError, DeviceLost
-from ..messages import Capability, HelloAck, LedKind
+from ..messages import START_BAUD, Capability, HelloAck, LedKind
 from .cases import Case
 from .host import Host
 from .port import Port
@@ -65,6 +65,7 @@ class Conformance:
         self._seed = seed
         self._timeout_s = timeout_s
         self._rng = random.Random(seed)
+        port.set_baud(START_BAUD)
         self._host = Host(port)
         try:
             self.declared = self._greet()
@@ -147,6 +148,7 @@ class Conformance:
 
     def _fresh_host(self) -> Host:
         self._host = Host(self._port)
+        self._host.has_rate = self.declared.max_baud > 0
         return self._host
 
     def _leave(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import DeviceNotFound
-from ..link import version_mismatch
+from ..link_sentences import version_mismatch
 from ..messages import (
     HELLO_INTERVAL_MS,
     MINOR,
