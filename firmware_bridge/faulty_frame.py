@@ -82,7 +82,7 @@ class FaultyFrame:
             tx, next_us = b"", self._boots_us
         else:
             may_send = self.up.room(now_us) if plugged else ENDLESS
-            tx, next_us = self._frame.step(now_us, heard, *((may_send,) if may_send != ENDLESS else ()))
+            tx, next_us = self._frame.step(now_us, heard, may_send)
             if next_us <= now_us and len(tx) >= may_send:  # more waits; its own deadlines are not to be overslept
                 next_us = max(now_us + 1, min(self.up.ready_us(), now_us + POLL_US))
         if self._happens:
@@ -105,7 +105,7 @@ class FaultyFrame:
         """From now on the cable is perfect, and nothing befalls the frame; what was on its way arrives."""
         self._happens, self._away_us = [], 0
         for line in (self.down, self.up):
-            line.set_faults(Faults(rate_baud=line.faults.rate_baud))
+            line.set_faults(Faults(rate_baud=line.faults.rate_baud if self._uart else 0))
 
     def cut(self) -> None:
         """From now on nothing arrives."""

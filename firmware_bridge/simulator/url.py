@@ -1,4 +1,7 @@
-"""The peripherals that an address describes: `sim://?mic=file:X&camera=PATH&speaker=file:X&battery=N&seed=N&line=uart`."""
+"""What an address describes: `sim://?mic=file:X&camera=PATH&speaker=file:X&battery=N&seed=N&line=uart`.
+
+The peripherals, and the faults of the cable (their words stand in ../faults.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import DeviceNotFound
+from ..faults import EXAMPLE as FAULTS_EXAMPLE
+from ..faults import FAULTS, Faults, parse_faults
 from ..messages import SAMPLE_RATE_HZ
 from .camera import CameraFailed, ImageCamera
 from .microphone import ScriptedMicrophone
@@ -16,6 +21,7 @@ from .speaker import SpeakerRecorder
 
 SCHEME = "sim"
 OPTIONS = ("mic", "camera", "speaker", "battery", "seed", "line")
+ALL_OPTIONS = (*OPTIONS, *FAULTS)
 EXAMPLE = "sim://?mic=file:question.wav&camera=photo.jpg&speaker=file:answer.wav&battery=80&seed=1"
 MAX_WAV_BYTES = 1 << 30
 MAX_BAUD = {"usb": 0, "uart": 2_000_000}
@@ -35,17 +41,8 @@ def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> 
     Raises:
         DeviceNotFound: the address is malformed, or a file cannot be used; the remedy says how to write it.
     """
-    parts = urlsplit(url)
-    if parts.scheme != SCHEME or parts.netloc or parts.path not in ("", "/"):
-        raise DeviceNotFound(f"{url!r} is no address of a simulated frame", f"write it like {EXAMPLE}")
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in OPTIONS:
-            raise DeviceNotFound(f"sim:// has no option {name!r}", _nearest(name))
-        if name in options:
-            raise DeviceNotFound(f"the option {name!r} of sim:// is given twice", f"write it like {EXAMPLE}")
-        options[name] = value
-
+    options = _options(url)
+    _faults(options)
     return Peripherals(
         microphone=microphone or _microphone(options.get("mic")),
         camera=_camera(options.get("camera")),
@@ -54,6 +51,32 @@ def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> 
         seed=_number("seed", options.get("seed", "0"), 0xFFFF_FFFF),
         max_baud=_max_baud(options.get("line", "usb")),
     )
+
+
+def sim_faults(url: str) -> Faults:
+    """What the address says of the cable. Raises DeviceNotFound as `parse_sim_url`."""
+    return _faults(_options(url))
+
+
+def _options(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    if parts.scheme != SCHEME or parts.netloc or parts.path not in ("", "/"):
+        raise DeviceNotFound(f"{url!r} is no address of a simulated frame", f"write it like {EXAMPLE}")
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in ALL_OPTIONS:
+            raise DeviceNotFound(f"sim:// has no option {name!r}", _nearest(name))
+        if name in options:
+            raise DeviceNotFound(f"the option {name!r} of sim:// is given twice", f"write it like {EXAMPLE}")
+        options[name] = value
+    return options
+
+
+def _faults(options: dict[str, str]) -> Faults:
+    try:
+        return parse_faults({name: value for name, value in options.items() if name in FAULTS})
+    except ValueError as error:
+        raise DeviceNotFound(f"sim://: {error}", f"write a cable's faults like sim://?{FAULTS_EXAMPLE}") from error
 
 
 def read_wav(path: Path) -> bytes:
@@ -83,8 +106,8 @@ def _convert(path: Path) -> str:
 
 
 def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(OPTIONS)}: {EXAMPLE}"
+    close = difflib.get_close_matches(name, ALL_OPTIONS, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(ALL_OPTIONS)}: {EXAMPLE}"
 
 
 def _microphone(value: str | None) -> ScriptedMicrophone:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from lorgnette.firmware_bridge.errors import DeviceLost, DeviceNotFound
+from lorgnette.firmware_bridge.faults import Faults
+from lorgnette.firmware_bridge.faulty_frame import FaultyFrame
 from lorgnette.firmware_bridge.sim_transport import SimTransport
+from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
+from lorgnette.firmware_bridge.transport import open_transport
 
 
 class Frame:
@@ -46,3 +51,53 @@ def test_what_is_written_late_arrives_late() -> None:
     port.read(0)
     assert [now_us for now_us, rx in frame.steps if rx] == [4_010_000]
     assert [now_us for now_us, _ in frame.steps[:-1]] == list(range(0, 4_010_000, 20_000))
+
+
+# ---- a bad cable
+class Clock:
+    """The wall's time, as the test wants it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(SimTransport.__init__, "__defaults__", ("sim://", lambda: self.now_s))
+
+
+def test_an_unplugged_frame_lives_on_and_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    url, parts = "sim://?unplug=1:2&seed=5", Peripherals()
+    port = open_transport(url, peripherals=parts)
+    assert port.read(0) == b""
+    clock.now_s = 1.5
+    with pytest.raises(DeviceLost, match="unplugged"):
+        port.read(0)
+    with pytest.raises(DeviceLost, match="unplugged"):
+        port.write(b"x")
+    port.close()
+    with pytest.raises(DeviceNotFound, match="The simulated cable of sim://"):
+        open_transport(url, peripherals=parts)
+    clock.now_s = 3.1
+    again = open_transport(url, peripherals=parts)
+    assert parts.boots == 1
+    again.read(0)
+    again.close()
+    open_transport(url, peripherals=parts).close()
+    assert parts.boots == 2, "it was closed for good: this is another one"
+
+
+def test_an_address_has_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    port = open_transport("sim://?bootlog=1&delay=100&rate=115200")
+    assert port.read(0) == b""
+    clock.now_s = 0.1
+    assert port.read(0) == b""
+    clock.now_s = 0.3
+    assert port.read(0).startswith(b"ESP-ROM:esp32s3")
+    port.close()
+
+
+def test_a_good_cable_is_what_an_address_has_that_names_no_fault() -> None:
+    port = open_transport("sim://?seed=3")
+    assert isinstance(port, SimTransport)
+    assert isinstance(port._frame, FaultyFrame)
+    assert port._frame.down.faults == port._frame.up.faults == Faults()
+    port.close()

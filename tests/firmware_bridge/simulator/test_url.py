@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lorgnette.firmware_bridge.errors import DeviceNotFound
+from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.simulator import ScriptedMicrophone, parse_sim_url
 from lorgnette.firmware_bridge.simulator.picture import built_in_picture
+from lorgnette.firmware_bridge.simulator.url import sim_faults
 
 
 def write_wav(path: Path, pcm: bytes, rate: int = 16_000, channels: int = 1) -> Path:
@@ -71,6 +73,8 @@ def test_a_microphone_of_the_callers_own() -> None:
     [
         ("sim://?camra=x.jpg", "no option 'camra'", "did you mean 'camera'"),
         ("sim://?zzz=1", "no option 'zzz'", "mic, camera, speaker, battery, seed, line"),
+        ("sim://?drpo=0.1", "no option 'drpo'", "did you mean 'drop'"),
+        ("sim://?drop=2", "drop=2: not a chance from 0 to 1; write it like drop=0.01", "sim://?drop=0.01&flip=1e-5"),
         ("sim://?seed=1&seed=2", "given twice", "sim://"),
         ("sim://kitchen", "no address of a simulated frame", "sim://"),
         ("serial://x", "no address of a simulated frame", "sim://"),
@@ -92,6 +96,13 @@ def test_what_is_wrong_is_said_in_a_sentence(url: str, message: str, remedy: str
         parse_sim_url(url)
     assert message in str(caught.value)
     assert remedy in caught.value.remedy
+
+
+def test_the_faults_of_the_cable() -> None:
+    url = "sim://?seed=3&drop=0.01&flip=1e-6&delay=20&rate=921600"
+    assert sim_faults(url) == Faults(drop=0.01, flip=1e-6, delay_ms=20, rate_baud=921_600)
+    assert parse_sim_url(url).seed == 3
+    assert sim_faults("sim://") == Faults()
 
 
 def test_a_folder_without_a_picture(tmp_path: Path) -> None:
