@@ -1,0 +1,128 @@
+"""The deterministic simulation: a host and the firmware's own core over a bad cable, from seeds, in virtual time.
+
+    python tests/simulate.py --seeds 10000 --jobs 2     play the stories of seeds 0 to 9999
+    python tests/simulate.py --seed 123                 play one
+    python tests/simulate.py --seed 123 -v              play it, and print every frame and every fault
+
+Each seed is one story (tests/support/story.py): its own mixture of bit flips, drops, losses, truncation, duplicates,
+reordering, spliced text, stalls, delays, slow lines, latency timers, unplugged cables, resets and killed hosts, over
+whatever a wearer and a program do in three seconds. What must hold at any time: no wrong sound, photo or answer; no
+request that runs twice or never ends; no press of the button that is reported twice or, while the session lives, not
+at all; no sensor without its light, none that outlives three seconds of silence; no more without credit than the
+frame's ring has room for; every AudioFrame accounted for. And once the cable is good: everything works, with full
+windows.
+
+Exits with 1 when a story failed. The same seed tells the same story, until protocol, link or core change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SEEDS_AT_A_TIME = 25
+SHOWN = 10
+"""Failures that are printed; the rest is counted."""
+
+
+@dataclass
+class Outcome:
+    """What became of some seeds. `failed`: seed -> why."""
+
+    failed: dict[int, str]
+    counts: Counter[str]
+    cpu_s: float
+
+
+def play(seeds: range) -> Outcome:
+    """Play these seeds' stories in this process."""
+    from tests.support.story import Story
+
+    logging.disable()
+    outcome = Outcome({}, Counter(), 0.0)
+    began_s = time.process_time()
+    for seed in seeds:
+        story = None
+        try:
+            story = Story(seed)
+            story.live()
+        except AssertionError as error:  # an invariant
+            outcome.failed[seed] = str(error)
+        except Exception:  # the product broke
+            outcome.failed[seed] = traceback.format_exc(limit=-4)
+        if story is not None:
+            outcome.counts += story.all_counts()
+    outcome.cpu_s = time.process_time() - began_s
+    return outcome
+
+
+def play_all(first: int, count: int, jobs: int) -> Iterator[Outcome]:
+    """Play `count` seeds from `first` on in `jobs` processes; some at a time, in order."""
+    last = first + count
+    pieces = [range(at, min(at + SEEDS_AT_A_TIME, last)) for at in range(first, last, SEEDS_AT_A_TIME)]
+    if jobs == 1:
+        yield from map(play, pieces)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(play, pieces)
+
+
+def report(failed: dict[int, str]) -> str:
+    """What failed, and the one command that plays it again."""
+    lines = []
+    for seed, why in list(failed.items())[:SHOWN]:
+        lines.append(f"seed {seed}: {why}\n  again: python tests/simulate.py --seed {seed} -v")
+    if len(failed) > SHOWN:
+        lines.append(f"and {len(failed) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def play_one(seed: int, verbose: bool) -> int:
+    from tests.support.story import Story
+
+    logging.disable()
+    Story(seed, say=print if verbose else None).live()
+    print(f"seed {seed}: everything held")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, help="play this one alone")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many (default 1000)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="with --seed: print the story")
+    args = parser.parse_args()
+    if args.seed is not None:
+        return play_one(args.seed, args.verbose)
+
+    began_s = time.monotonic()
+    total = Outcome({}, Counter(), 0.0)
+    for done, outcome in enumerate(play_all(args.first, args.seeds, args.jobs), start=1):
+        total.failed |= outcome.failed
+        total.counts += outcome.counts
+        total.cpu_s += outcome.cpu_s
+        if sys.stderr.isatty():
+            print(f"\r{min(done * SEEDS_AT_A_TIME, args.seeds)} seeds", end="", file=sys.stderr)
+    print(f"{args.seeds} seeds, {len(total.failed)} failed; {time.monotonic() - began_s:.0f} s, ", end="")
+    print(f"{1000 * total.cpu_s / max(1, args.seeds):.0f} ms of processor time each")
+    print(", ".join(f"{word} {count}" for word, count in sorted(total.counts.items())))
+    if total.failed:
+        print(report(total.failed), file=sys.stderr)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())
