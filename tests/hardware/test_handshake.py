@@ -36,7 +36,8 @@ def test_the_answer_to_a_greeting(host: RawHost) -> None:
     assert ack.bulk_window == m.Window.BULK_DOWN
     assert ack.led_kind == m.LedKind.SOFTWARE
     assert ack.reset_reason == m.ResetReason.POWER_ON
-    assert ack.capabilities == host.frame.peripherals.capabilities | m.Capability.ADPCM
+    of_the_code = m.Capability.ADPCM | m.Capability.TEST_CHANNEL
+    assert ack.capabilities == host.frame.peripherals.capabilities | of_the_code
     assert (ack.name, ack.firmware_version) == ("simulated frame", "0.1.0")
 
 
@@ -112,7 +113,12 @@ def test_confirm_may_come_twice(host: RawHost) -> None:
     host.connect(7)
     host.start_capture()
     granted = all_of(host.send(m.Confirm(nonce=7)), m.Credit)
-    assert {credit.channel for credit in granted} == {m.Channel.RPC, m.Channel.SPEAKER, m.Channel.BULK_DOWN}
+    assert {credit.channel for credit in granted} == {
+        m.Channel.RPC,
+        m.Channel.SPEAKER,
+        m.Channel.BULK_DOWN,
+        m.Channel.TEST,
+    }
     assert capturing(host)
 
 

@@ -21,6 +21,9 @@ void glink_init(glink_t *g, const glink_hello_ack_t *identity, const glink_app_t
     g->identity.speaker_window = (identity->capabilities & GLINK_CAP_SPEAKER) != 0u ? GLINK_WINDOW_SPEAKER : 0u;
     g->identity.bulk_window = GLINK_WINDOW_BULK_DOWN;
     g->last_session = first_session;
+    g->identity.test_window = GLINK_TEST_CHANNEL_SLOTS;
+    g->identity.capabilities &= ~GLINK_CAP_TEST_CHANNEL;
+    g->identity.capabilities |= GLINK_TEST_CHANNEL_BIT;
     glink_rate_init(&g->rate, identity->max_baud);
     g->lead = true;
 }
@@ -36,6 +39,8 @@ uint16_t glink_session_window(const glink_t *g, uint8_t chan)
         return g->identity.speaker_window;
     case GLINK_CHAN_BULK_DOWN:
         return g->identity.bulk_window;
+    case GLINK_CHAN_TEST:
+        return g->identity.test_window;
     default:
         return 0u;
     }
@@ -52,6 +57,7 @@ void glink_session_close(glink_t *g)
     memset(&g->events, 0, sizeof g->events);
     glink_rpc_reset(&g->rpc);
     glink_bulk_stop(&g->bulk);
+    glink_test_channel_reset(&g->test);
     glink_rate_go_back(&g->rate);
 }
 
@@ -240,6 +246,8 @@ static bool dispatch(glink_t *g, const glink_header_t *header, const uint8_t *pa
         return on_speaker(g, header->flags, payload, n);
     case GLINK_CHAN_BULK_DOWN:
         return on_bulk_write(g, payload, n);
+    case GLINK_CHAN_TEST:
+        return glink_test_channel_take(&g->test, payload, n);
     default:
         return false;
     }

@@ -28,6 +28,8 @@ static uint16_t free_slots(const glink_t *g, uint8_t chan)
         return g->app.speaker_free(g->app.ctx);
     case GLINK_CHAN_BULK_DOWN:
         return g->identity.bulk_window; /* what comes is taken at once */
+    case GLINK_CHAN_TEST:
+        return glink_test_channel_free(&g->test);
     default:
         return 0u;
     }
@@ -146,6 +148,12 @@ static size_t from_rpc_and_events(glink_t *g, glink_header_t *header, uint8_t *p
     return pack_event(g, event, header, payload);
 }
 
+static size_t from_test(glink_t *g, glink_header_t *header, uint8_t *payload)
+{
+    header->chan = GLINK_CHAN_TEST;
+    return glink_test_channel_give(&g->test, payload);
+}
+
 static size_t from_bulk(glink_t *g, glink_header_t *header, uint8_t *payload)
 {
     if (!glink_spend_may_send(&g->bulk_spend, g->tx_seq[GLINK_CHAN_BULK_UP])) return 0u;
@@ -171,7 +179,7 @@ static size_t from_close(glink_t *g, glink_header_t *header, uint8_t *payload)
 }
 
 /* Most urgent first. */
-static const source_t open_order[] = {from_link, from_mic, from_rpc_and_events, from_bulk, from_log};
+static const source_t open_order[] = {from_link, from_mic, from_rpc_and_events, from_test, from_bulk, from_log};
 static const source_t greeted_order[] = {from_link};
 static const source_t leaving_order[] = {from_rpc_and_events, from_log, from_close};
 static const source_t closed_order[] = {from_link}; /* to refuse a HELLO */

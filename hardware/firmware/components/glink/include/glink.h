@@ -24,6 +24,7 @@
 #include "glink_rate.h"
 #include "glink_rpc.h"
 #include "glink_schema.h"
+#include "glink_test_channel.h"
 
 #define GLINK_CHANNELS 9u
 _Static_assert(GLINK_CHAN_TEST + 1u == GLINK_CHANNELS, "one sequence number per channel");
@@ -124,6 +125,7 @@ typedef struct glink {
     glink_log_t log;
     glink_bulk_t bulk;
     glink_rate_t rate;
+    glink_test_channel_t test;
     glink_rpc_t rpc;
     glink_deframer_t deframer;
 
