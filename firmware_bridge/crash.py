@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -65,6 +66,7 @@ class CrashWatch:
         self._keep = keep or (lambda crashed: "")
         self._reason = ""  # of the crash that is being printed
         self._lines: list[str] = []
+        self._lead: deque[str] = deque(maxlen=LEAD_LINES + 1)  # the newest lines, with the one at hand
         self._told: Crashed | None = None  # since the last Connected, if any
         self._where = ""
         self._boot_id: int | None = None
@@ -96,19 +98,19 @@ class CrashWatch:
 
     def _printed(self, line: str) -> Iterator[Event]:
         _log.info("the frame prints: %s", line)
+        self._lead.append(line)
         panic, reset = _PANIC.search(line), _ROM_RESET.search(line)
         if self._reason or panic:
             if not self._reason:
-                self._lines = [earlier.text for earlier in self.console.lines[-1 - LEAD_LINES : -1]]
+                self._lines = list(self._lead)
                 self._reason = panic[0] if panic else ""
-            if len(self._lines) < MAX_CRASH_LINES:
+            elif len(self._lines) < MAX_CRASH_LINES:
                 self._lines.append(line)
         if reset:
-            was_crash = bool(self._reason)
             yield from self._finished()
             cause = next((words for name, words in _ROM_CAUSES if name in reset[1]), "")
-            if cause and not was_crash:
-                yield from self._crashed(f"{cause} ({reset[1]})", [line])
+            if cause and self._told is None:
+                yield from self._crashed(f"{cause} ({reset[1]})", list(self._lead))
         if _WAITS_FOR_DOWNLOAD.search(line):
             self._unstarted = DeviceNotFound(
                 "The board waits for a download instead of running its firmware.",
