@@ -22,6 +22,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "cli": (),
     "cli.assistant": (),  # neither the bridge nor the rest of the command line
     "cli.commands": ("cli", "firmware_bridge"),
+    "cli.commands.flash": ("cli", "firmware_bridge", "hardware"),  # a build's pieces are the hardware's business
+    "cli.flashing": ("cli", "hardware"),
     "cli.demo": ("cli", "firmware_bridge"),  # a scripted wearer beside the simulated frame
     "cli.glasses": ("cli", "firmware_bridge"),  # where the assistant and the bridge meet
     "cli.errors": ("cli", "firmware_bridge.errors"),  # one place turns every error into a sentence and an exit code
