@@ -219,6 +219,10 @@ class Host:
         while self.port.now_us < end_us and self.receive(self.port.now_us + round(quiet_ms * MS)):
             pass
 
+    def evidence(self) -> bytes:
+        """What came that was no frame, its unfinished end included."""
+        return b"\n".join([*self.junk, self._reader.take_held()])
+
     # What came.
 
     def since(self, mark: int, kind: type[M]) -> list[tuple[Received, M]]:

@@ -57,7 +57,7 @@ class Conformance:
         wanted_baud: the highest rate to try; None: the highest that the frame declares.
 
     Raises:
-        DeviceNotFound, VersionMismatch, DeviceLost: there is no frame to test.
+        DeviceNotFound, RemoteProtocolError, DeviceLost: there is no frame to test.
     """
 
     def __init__(self, port: Port, *, seed: int = 1, timeout_s: float = 5.0, wanted_baud: int | None = None) -> None:

@@ -10,18 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..errors import DeviceNotFound
-from ..link_sentences import version_mismatch
+from ..link_sentences import echo, no_answer, refused
 from ..messages import (
     HELLO_INTERVAL_MS,
     MINOR,
     START_BAUD,
     Call,
     Capability,
-    CloseReason,
     Confirm,
     Credit,
     GetStateResult,
+    Hello,
     HelloAck,
     Message,
     Method,
@@ -199,24 +198,22 @@ def first_greeting(host: Host, rng: random.Random, timeout_s: float) -> HelloAck
 
     Raises:
         DeviceNotFound: nobody does.
-        VersionMismatch: a frame of another major version.
+        RemoteProtocolError: what answers is no frame, or of another major version.
     """
     nonce = rng.getrandbits(32)
     deadline_us = host.port.now_us + round(timeout_s * 1e6)
     while host.port.now_us < deadline_us:
         mark = host.hello(nonce)
         host.idle(HELLO_INTERVAL_MS)
-        for received in host.log[mark:]:
-            said = received.message
+        for said in (received.message for received in host.log[mark:]):
             if isinstance(said, HelloAck) and said.nonce == nonce:
                 host.begin_session(said.session)
                 return said
-            if isinstance(said, Refuse) and said.nonce == nonce and said.reason == CloseReason.VERSION:
-                raise version_mismatch(said.major, said.minor)
-    raise DeviceNotFound(
-        f"No frame answers on {host.port.name} within {timeout_s:g} s.",
-        "Check the cable and that the board runs lorgnette's firmware; without a board use --port sim://",
-    )
+            if isinstance(said, Refuse) and said.nonce == nonce:
+                raise refused(said)
+            if isinstance(said, Hello):
+                raise echo(host.port.name)
+    raise no_answer(host.port.name, False, host.evidence(), timeout_s)
 
 
 def grant_of(channel: int, allowed: int) -> Callable[[Credit], bool]:
