@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .errors import DeviceLost
 from .fault_line import AT_TEXT, BOOT_TEXT, ENDLESS, PANIC_TEXT, Line
 from .faults import Faults
+from .messages import START_BAUD
 
 if TYPE_CHECKING:
     from .sim_transport import Steppable
@@ -67,6 +68,7 @@ class FaultyFrame:
         self._boots_us = 0  # the frame is dead until then
         self._away_us = 0  # the cable is out until then
         self._happens: list[tuple[int, str, int]] | None = None  # (at, what, for how long), what is still to come
+        self._set_line_rate(START_BAUD)
 
     def step(self, now_us: int, rx: bytes, room: int = ENDLESS) -> tuple[bytes, int]:
         """As `Steppable.step`. Raises Unplugged while the cable is out."""
@@ -97,6 +99,9 @@ class FaultyFrame:
         """The host's side of the line has this rate now."""
         self._baud = baud
         self._frame.set_baud(baud)
+        self._set_line_rate(baud)
+
+    def _set_line_rate(self, baud: int) -> None:
         if self._uart:
             for line in (self.down, self.up):
                 line.set_rate(min(baud, self._faults.rate_baud or baud))
