@@ -1,9 +1,10 @@
-"""How fast the program is, by one command: start-up, and the stages of a demo turn for each engine set that is here.
+"""How fast the program is, by one command: start-up, the link, and a demo turn's stages for each engine set here.
 
-    python tests/bench/run.py [--pairs 21] [--runs 3] [--voice FILE.onnx] [--only start-up|turns]
+    python tests/bench/run.py [--pairs 21] [--runs 3] [--voice FILE.onnx] [--only start-up|link|turns]
 
 Builds the wheel and measures that, since an editable install starts more slowly. Prints Markdown: medians, counts,
-machine and versions. Ends with status 1 when start-up is over its budget or imports what it must not.
+machine and versions. Ends with status 1 when start-up or the link is over its budget, or start-up imports what it must
+not.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=21, help="interleaved start-up measurements")
     parser.add_argument("--runs", type=int, default=3, help="demo runs per engine set")
     parser.add_argument("--voice", help="a Piper voice's .onnx file, for one more engine set")
-    parser.add_argument("--only", choices=("start-up", "turns"))
+    parser.add_argument("--only", choices=("start-up", "link", "turns"))
     options = parser.parse_args()
 
     print(machine())
@@ -43,9 +44,11 @@ def main() -> int:
         folder = Path(name)
         environment = install(build_wheel(copy_tree(folder / "tree"), folder / "wheel"), folder / "venv")
         within = True
-        if options.only != "turns":
+        if options.only in (None, "start-up"):
             within = start_up(environment, folder, options.pairs)
-        if options.only != "start-up":
+        if options.only in (None, "link"):
+            within = link(environment, folder) and within
+        if options.only in (None, "turns"):
             for stt, tts, variables in engine_sets(options.voice):
                 turns(environment, folder, f"{stt} + {tts}", variables, options.runs)
     return 0 if within else 1
@@ -87,6 +90,13 @@ def start_up(environment: Environment, folder: Path, pairs: int) -> bool:
     print(f"| `lorgnette --help` | {1000 * statistics.median(help_):.1f} | {ratio:.1f} | {START_UP_BUDGET} |\n")
     print(f"Median of {pairs} interleaved pairs. Imported of {', '.join(NOT_AT_START_UP)}: {imported or 'none'}.\n")
     return ratio <= START_UP_BUDGET and not imported
+
+
+def link(environment: Environment, folder: Path) -> bool:
+    """Print what link.py measures. True when the link is within its budgets."""
+    result = environment.run(environment.python, Path(__file__).with_name("link.py"), cwd=folder)
+    print(result.stdout + result.stderr, flush=True)
+    return result.returncode == 0
 
 
 def timed(environment: Environment, folder: Path, *command: str | Path) -> float:
