@@ -48,7 +48,7 @@ class DeviceApi(ABC):
 
     @property
     def baud(self) -> int:
-        """The rate of the line in baud; 0 where it has none (USB, or a serial server's own business)."""
+        """The rate of the line in baud; 0 where it has none (USB)."""
         return self._core.link.line_baud
 
     @property

@@ -127,7 +127,7 @@ class SerialTransport:
         handle.dtr = handle.rts = True
         try:
             handle.open()
-        except _open_errors() as error:
+        except _setting_errors() as error:
             told = error if isinstance(error, OSError | ValueError) else OSError(*error.args)
             raise open_error(port, told) from error
         if sys.platform != "win32":  # Windows opens ports for one program only
@@ -156,9 +156,9 @@ class SerialTransport:
         before = self._port.baudrate
         try:
             self._port.baudrate = baud
-        except (OSError, ValueError, OverflowError) as error:  # unplugged: the next write says so
+        except _setting_errors() as error:  # of a port that is gone, the next write says so
             _log.info("%s cannot be set to %d baud: %s", self.name, baud, error)
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(*_setting_errors()):
                 self._port.baudrate = before
 
     def wake(self) -> None:
@@ -204,8 +204,8 @@ def _claim(descriptor: int) -> None:
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
 
 
-def _open_errors() -> tuple[type[Exception], ...]:
-    """What pyserial's open raises. Its SerialException is an OSError; a terminal's refusal on POSIX is not."""
+def _setting_errors() -> tuple[type[Exception], ...]:
+    """What pyserial raises when it opens or sets a port. Its SerialException is an OSError; a terminal's, on POSIX, none."""
     if sys.platform == "win32":
         return OSError, ValueError
     import termios

@@ -36,6 +36,7 @@ from lorgnette.firmware_bridge.link_events import (
     FrameReported,
 )
 from lorgnette.firmware_bridge.messages import (
+    START_BAUD,
     CaptureEvent,
     CaptureStartArgs,
     GetStateResult,
@@ -104,6 +105,29 @@ class Watch:
         event = self.until(lambda e: isinstance(e, FrameReported) and isinstance(e.message, kind))[-1]
         assert isinstance(event, FrameReported)
         return event.message
+
+
+@pytest.mark.parametrize("baud", [460_800, 921_600])
+def test_a_uart_is_switched_before_anything_is_asked(tmp_path: Path, baud: int) -> None:
+    peripherals = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)), max_baud=2_000_000)
+    with frame_behind_pty(tmp_path, peripherals) as port:
+        with Device.open(str(port.path), baud=baud, timeout_s=PATIENCE_S) as device:
+            assert (device.baud, peripherals.baud) == (baud, baud)
+            watch = Watch(device)
+            device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
+            (*_, heard) = watch.until(lambda e: isinstance(e, AudioReceived))
+            assert isinstance(heard, AudioReceived)
+            assert len(heard.pcm) == 640
+            assert device.take_photo() == peripherals.camera.take()
+        with Device.open(str(port.path), baud=START_BAUD, timeout_s=PATIENCE_S) as device:
+            assert device.baud == START_BAUD, "each session begins there"
+
+
+def test_a_serial_server_is_not_asked_for_a_rate_that_nobody_could_set() -> None:
+    peripherals = Peripherals(max_baud=2_000_000)
+    with frame_behind_socket(peripherals) as port, Device.open(port.url, timeout_s=PATIENCE_S) as device:
+        assert device.baud == START_BAUD
+        assert isinstance(device.request(Method.GET_STATE), GetStateResult)
 
 
 def test_a_whole_conversation(port: Port) -> None:

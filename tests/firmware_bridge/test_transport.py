@@ -288,6 +288,50 @@ def test_a_simulator_with_an_unknown_option() -> None:
         open_transport("sim://?micc=file:x")
 
 
+# ---- the rate of a serial port
+@posix
+def test_a_port_begins_at_the_start_rate_and_follows(terminal: tuple[int, str]) -> None:
+    import termios
+
+    master, name = terminal
+    port = SerialTransport(name)
+    assert termios.tcgetattr(master)[5] == termios.B115200
+    for baud, speed in ((921_600, termios.B921600), (115_200, termios.B115200)):
+        port.set_baud(baud)
+        assert termios.tcgetattr(master)[5] == speed
+    port.close()
+
+
+@posix
+def test_a_rate_that_the_port_cannot_do_changes_nothing(
+    terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import termios
+
+    master, name = terminal
+    port = SerialTransport(name)
+    with monkeypatch.context() as broken:
+
+        def refuses(*_: object) -> None:
+            raise termios.error(errno.EINVAL, "Invalid argument")
+
+        broken.setattr(termios, "tcsetattr", refuses)
+        port.set_baud(921_600)
+    assert termios.tcgetattr(master)[5] == termios.B115200
+    port.write(b"still there")
+    assert os.read(master, 64) == b"still there"
+    port.set_baud(460_800)
+    assert termios.tcgetattr(master)[5] == termios.B460800
+    port.close()
+
+
+@posix
+def test_the_rate_of_a_port_that_is_gone_is_no_error_of_its_own(terminal: tuple[int, str]) -> None:
+    port = SerialTransport(terminal[1])
+    port.close()
+    port.set_baud(921_600)
+
+
 # ---- lines of a serial port
 class Lines(serial.Serial):
     """pyserial's own port; its modem lines, which a pty has not, are written down instead of driven."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import termios
 import threading
 from pathlib import Path
 from typing import Self
@@ -67,6 +68,13 @@ class PtyPort:
         self._stop.set()
         self._thread.join(10)
 
+    def _follow_rate(self, master: int) -> None:
+        """What the program has set its end of the terminal to is the rate of the line."""
+        speed = termios.tcgetattr(master)[5]
+        for name in ("115200", "230400", "460800", "921600"):
+            if speed == getattr(termios, f"B{name}"):
+                self._inside.set_baud(int(name))
+
     def _run(self) -> None:
         while not self._stop.is_set():
             out = self._inside.read(0.002)
@@ -76,6 +84,7 @@ class PtyPort:
                 if out:
                     os.write(self._master, out)
                 if select.select([self._master], [], [], 0)[0]:
+                    self._follow_rate(self._master)
                     self._inside.write(os.read(self._master, 65536))
 
 
