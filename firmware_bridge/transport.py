@@ -205,7 +205,7 @@ def _claim(descriptor: int) -> None:
 
 
 def _setting_errors() -> tuple[type[Exception], ...]:
-    """What pyserial raises when it opens or sets a port. Its SerialException is an OSError; a terminal's, on POSIX, none."""
+    """What pyserial raises when it opens or sets a port: an OSError, or on POSIX what a terminal's refusal is."""
     if sys.platform == "win32":
         return OSError, ValueError
     import termios

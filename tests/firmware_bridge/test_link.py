@@ -51,6 +51,7 @@ from lorgnette.firmware_bridge.messages import (
     Message,
     Method,
     MicAudio,
+    ObjectKind,
     Ping,
     PlaybackEnd,
     PlaybackEnded,
@@ -664,13 +665,17 @@ valid_frames = st.builds(
 
 
 @settings(max_examples=300)
-@given(st.lists(valid_frames, max_size=20), st.booleans())
-def test_valid_frames_with_random_payloads_never_crash_the_dispatcher(frames: list[Frame], reading: bool) -> None:
-    hand = Hand(Link())
-    hand.connect()
-    if reading:
+@given(st.lists(valid_frames, max_size=20), st.booleans(), st.sampled_from([0, 115_200, 921_600]))
+def test_valid_frames_with_random_payloads_never_crash_the_dispatcher(
+    frames: list[Frame], busy: bool, max_baud: int
+) -> None:
+    hand = Hand(Link(baud=921_600))
+    hand.connect(max_baud=max_baud, capabilities=0x7F, bulk_window=8)
+    if busy and hand.link.state is State.OPEN:
         hand.link.read_object(1)
+        hand.link.write_object(ObjectKind.TEST, bytes(3000))
         hand.link.call(Method.TAKE_PHOTO)
+        hand.link.call(Method.CAPTURE_START)
         hand.link.send_audio(1, bytes(3200), last=True)
     for step, frame in enumerate(frames):
         hand.link.receive_data(frame.encode(), step * 0.05)
