@@ -288,6 +288,52 @@ static void an_event_keeps_its_number_until_it_is_acknowledged(void)
     CHECK(g.stats.tx_dropped == 0u);
 }
 
+static void the_rate_changes_between_two_calls(void)
+{
+    static const uint8_t set_rate[] = {GLINK_TYPE_SET_RATE, 0x00, 0x10, 0x0E, 0x00}; /* 921600 */
+    uint8_t out[64];
+    open_session(GLINK_MINOR);
+    glink_rate_init(&g.rate, 2000000u);
+    line_baud = 0;
+    rate_changes = 0;
+    hear_next(GLINK_CHAN_LINK, set_rate, sizeof set_rate);
+    mic_frames = 1;
+    CHECK(listen() == 1u && spoken[0].payload[0] == GLINK_TYPE_RATE_SET); /* the audio waits for the new rate */
+    CHECK(rate_changes == 0u && glink_next_us(&g) == now_us);
+    CHECK(glink_transmit(&g, out, sizeof out) == 0u && rate_changes == 1u && line_baud == 921600u);
+    CHECK(glink_next_us(&g) == now_us); /* it does not wait any longer */
+    glink_tick(&g, now_us);
+    CHECK(glink_next_us(&g) == now_us + GLINK_LIVELY_MS * 1000u);
+    CHECK(glink_transmit(&g, out, sizeof out) > 0u && out[0] == 0u); /* whoever was at another rate has heard noise */
+
+    mic_frames = 1;
+    CHECK(glink_transmit(&g, out, 5) == 5u);
+    now_us += GLINK_BAUD_TRIAL_MS * 1000u; /* nobody was heard, and the line takes nothing */
+    glink_tick(&g, now_us);
+    CHECK(glink_next_us(&g) == now_us && rate_changes == 1u);
+    CHECK(glink_transmit(&g, out, sizeof out) == 0u && rate_changes == 2u && line_baud == GLINK_START_BAUD);
+    CHECK(g.state == GLINK_OPEN);
+}
+
+static void a_chunk_is_8_ms_of_the_line(void)
+{
+    static glink_rate_t rate;
+    glink_rate_init(&rate, UINT32_MAX);
+    for (uint32_t baud = GLINK_START_BAUD; baud < 2500000u; baud += 97u) {
+        glink_rate_ask(&rate, baud);
+        (void)glink_rate_promise(&rate);
+        glink_rate_changed(&rate, 0);
+        uint32_t chunk = baud / 10u * GLINK_CHUNK_MS / 1000u;
+        if (chunk < GLINK_MIN_CHUNK_BYTES) chunk = GLINK_MIN_CHUNK_BYTES;
+        if (chunk > GLINK_MAX_CHUNK_BYTES) chunk = GLINK_MAX_CHUNK_BYTES;
+        if (rate.chunk != chunk) CHECK(rate.chunk == chunk);
+    }
+    glink_rate_init(&rate, 0);
+    CHECK(rate.chunk == GLINK_MAX_CHUNK_BYTES && !glink_rate_pending(&rate));
+    glink_rate_go_back(&rate);
+    CHECK(!glink_rate_pending(&rate) && glink_rate_give_up_us(&rate, 0) == GLINK_NEVER);
+}
+
 static void a_stalled_object_asks_for_credit(void)
 {
     static uint8_t object[20u * GLINK_MAX_CHUNK_BYTES];
@@ -415,6 +461,8 @@ void test_link(void)
     the_most_urgent_goes_first();
     no_reply_waits_for_an_event_that_waits_for_the_host();
     an_event_keeps_its_number_until_it_is_acknowledged();
+    the_rate_changes_between_two_calls();
+    a_chunk_is_8_ms_of_the_line();
     a_stalled_object_asks_for_credit();
     octet_by_octet_is_the_same();
     a_zero_leads_after_a_pause_or_an_abort();
