@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BOOT_US = 300_000
 """From a reset to the frame's first words, its boot log aside: an ESP32-S3 with its usual boot loader."""
-POLL_US = 1000
+POLL_US = 2000
 """How often a frame is stepped that has more to say than the line takes."""
 
 
@@ -64,10 +64,11 @@ class FaultyFrame:
         self._frame = boot()
         self._uart = uart
         self._faults = faults
-        self._baud: int | None = None
+        self._baud = START_BAUD
         self._boots_us = 0  # the frame is dead until then
         self._away_us = 0  # the cable is out until then
         self._happens: list[tuple[int, str, int]] | None = None  # (at, what, for how long), what is still to come
+        self.set_baud(START_BAUD)
         self._set_line_rate(START_BAUD)
 
     def step(self, now_us: int, rx: bytes, room: int = ENDLESS) -> tuple[bytes, int]:
@@ -144,6 +145,5 @@ class FaultyFrame:
             return
         self._boots_us = at_us + length_us
         self._frame = self._boot()  # the old one is not closed: its parts live on
-        if self._baud is not None:
-            self._frame.set_baud(self._baud)
+        self._frame.set_baud(self._baud)
         self.up.put(at_us, PANIC_TEXT + BOOT_TEXT)

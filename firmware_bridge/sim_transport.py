@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from .errors import DeviceLost, DeviceNotFound
 from .faulty_frame import FaultyFrame, Unplugged
+from .messages import START_BAUD
 
 if TYPE_CHECKING:
     from .simulator.peripherals import Peripherals
@@ -91,6 +92,7 @@ class SimTransport:
             raise DeviceNotFound(f"The simulated cable of {self.name} is out.", self._unplugged.remedy)
         del self._away[self._key]
         self._closed = False
+        self.set_baud(START_BAUD)
         return self
 
     def read(self, timeout_s: float) -> bytes:
