@@ -109,7 +109,10 @@ def volume(change: str | None, port: str | None, baud: int | None, timeout_s: fl
 
 def identity(device: Device) -> dict[str, Any]:
     """What the frame said of itself in the handshake."""
+    from ...firmware_bridge.messages import Capability
+
     said = device.info
+    abilities = Capability.TEST_CHANNEL | Capability.ADPCM  # of the firmware; the rest is what is fitted
     return {
         "name": said.name,
         "device_id": said.device_id,
@@ -117,7 +120,8 @@ def identity(device: Device) -> dict[str, Any]:
         "protocol": said.protocol,
         "reset_reason": said.reset_reason,
         "led_kind": said.led_kind,
-        "parts": [part.name.lower() for part in said.capabilities if part.name],
+        "parts": [part.name.lower() for part in said.capabilities & ~abilities if part.name],
+        "abilities": [ability.name.lower() for ability in said.capabilities & abilities if ability.name],
     }
 
 

@@ -28,6 +28,7 @@ def test_info_prints_what_the_frame_says() -> None:
     shown = json.loads(invoke("frame", "info", "-p", SIM, "--json").stdout)
     assert shown["schema"] == 1
     assert shown["parts"] == ["microphone", "speaker", "camera", "battery", "button"]
+    assert shown["abilities"] == ["test_channel", "adpcm"]
     assert (shown["battery_percent"], shown["led"], shown["capturing"]) == (42, "off", False)
     lines = dict(line.split(maxsplit=1) for line in invoke("frame", "info", "-p", SIM).stdout.splitlines())
     assert lines["battery_percent"] == "42"
