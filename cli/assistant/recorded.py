@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .engines.protocols import EngineInfo, VoiceActivity
@@ -26,6 +26,8 @@ class Step:
         probabilities: of speech, as the model gave them during this step.
         moments: what the wall clock showed, each time that it was looked at.
         effects: what came of it.
+        raised: the class of the error that ended it instead.
+        interrupted: the error came from outside (Ctrl-C), at a place that no record names.
     """
 
     now_s: float
@@ -33,6 +35,8 @@ class Step:
     probabilities: tuple[float, ...] = ()
     moments: tuple[datetime, ...] = ()
     effects: tuple[Effect, ...] = ()
+    raised: str = ""
+    interrupted: bool = False
 
 
 class RecordedPipeline(Pipeline):
@@ -61,12 +65,17 @@ class RecordedPipeline(Pipeline):
     def _told(self, event: Event | None, now: float, act: Callable[[], list[Effect]]) -> list[Effect]:
         self._probabilities.clear()
         self._moments.clear()
-        effects: list[Effect] = []
         try:
             effects = act()
-        finally:  # what a step could not bear is what one wants to see again
-            self._on_step(Step(now, event, tuple(self._probabilities), tuple(self._moments), tuple(effects)))
+        except BaseException as error:  # what a step could not bear is what one wants to see again
+            outside = not isinstance(error, Exception)
+            self._on_step(replace(self._taken(event, now), raised=type(error).__name__, interrupted=outside))
+            raise
+        self._on_step(replace(self._taken(event, now), effects=tuple(effects)))
         return effects
+
+    def _taken(self, event: Event | None, now: float) -> Step:
+        return Step(now, event, tuple(self._probabilities), tuple(self._moments))
 
     def _look_at_the_clock(self) -> datetime:
         moment = self._wall_clock()

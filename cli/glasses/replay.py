@@ -96,11 +96,13 @@ class TurnReplay:
         self._on_turn = on_turn
         self._live = live
         self._pipeline: ReplayedPipeline | None = None
+        self._over = False  # an error ended the session: what was still tidied up then is not compared
 
     def take(self, note: Note) -> None:
         """Raises Difference or CaptureError."""
         if note.kind == SESSION:
             settings = read_session(note.value)
+            self._over = False
             self._pipeline = _meant(note, "a session", lambda: ReplayedPipeline(settings))
         elif note.kind == STEP:
             self._step(note)
@@ -109,8 +111,17 @@ class TurnReplay:
         pipeline = self._pipeline
         if pipeline is None:
             raise CaptureError("The capture holds a step of a session that it did not begin.")
+        if self._over:
+            return
+        if note.value.get("interrupted"):
+            self._over = True  # how much of this step was done nobody knows
+            return
         step = read_step(note.value, self._heard)
         name = "the start" if step.event is None else type(step.event).__name__
+        if raised := note.value.get("raised"):
+            self._over = True
+            _must_fail(note, name, str(raised), lambda: pipeline.take(step))
+            return
         effects: list[Effect] = _meant(note, f"the step for {name}", lambda: pipeline.take(step))
         _compare(note.at_s, name, note.value.get("effects", []), VALUES.encode(effects, whole=False))
         self.steps += 1
@@ -187,6 +198,15 @@ def _meant(note: Note, what: str, act: Callable[[], Any]) -> Any:
         return act()
     except Exception as error:
         raise Difference(note.at_s, what, "what was captured", f"{type(error).__name__}: {error}") from error
+
+
+def _must_fail(note: Note, name: str, raised: str, act: Callable[[], object]) -> None:
+    """The model's own error comes again as its answer that is missing: which error it is does not matter."""
+    try:
+        act()
+    except Exception:
+        return
+    raise Difference(note.at_s, f"the step for {name}", raised, "no error")
 
 
 def _compare(at_s: float, name: str, expected: Any, got: list[Any]) -> None:

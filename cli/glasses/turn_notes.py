@@ -41,6 +41,8 @@ def step_note(step: Step, heard: Heard) -> dict[str, Any]:
         note["clock"] = [moment.isoformat() for moment in step.moments]
     if step.effects:
         note["effects"] = VALUES.encode(step.effects, whole=False)
+    if step.raised:
+        note["raised"], note["interrupted"] = step.raised, step.interrupted
     return note
 
 

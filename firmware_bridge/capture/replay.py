@@ -97,7 +97,7 @@ class LinkReplay:
 
     def _take_octets(self, octets: Octets) -> None:
         if self._due is None:
-            raise CaptureError("The capture holds octets that belong to no call.")
+            raise CaptureError("The capture holds octets that no link has to do with: it can be shown, not replayed.")
         (name, given), self._due = self._due, None
         if octets.inbound != (name == "receive_data"):
             raise CaptureError("The capture holds octets of the wrong direction.")

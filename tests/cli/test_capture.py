@@ -31,7 +31,7 @@ from lorgnette.cli.assistant.events import (
     TurnFinished,
 )
 from lorgnette.cli.assistant.pipeline import PipelineSettings
-from lorgnette.cli.assistant.recorded import RecordedPipeline, ReplayedPipeline, Step, Unscripted
+from lorgnette.cli.assistant.recorded import ReplayedPipeline, Step, Unscripted
 from lorgnette.cli.assistant.virtual import EngineCosts, VirtualDriver
 from lorgnette.cli.assistant.world import Engines
 from lorgnette.cli.exit_codes import ExitCode
@@ -438,17 +438,29 @@ def test_only_the_wearer_may_read_it(recorded_demo: RecordedDemo) -> None:
 
 
 # ---- the pipeline's own record
-def test_a_step_that_fails_is_told_too() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("deaf"), KeyboardInterrupt()], ids=["by itself", "by Ctrl-C"])
+def test_a_session_that_an_error_ended_comes_out_the_same(tmp_path: Path, error: BaseException) -> None:
     class Deaf(MarkedVad):
         def speech_probability(self, pcm: bytes) -> float:
-            raise RuntimeError("deaf")
+            raise error
 
-    steps: list[Step] = []
-    pipeline = RecordedPipeline(PipelineSettings(), Deaf(), steps.append)
+    capture = Capture()
+    capture.ask(tmp_path / "deaf.pcapng", "lorgnette test")
+    pipeline = capture.pipeline(PipelineSettings(), Deaf(), Engines(PhraseMatcher({})))
     pipeline.start(0.0)
-    with pytest.raises(RuntimeError, match="deaf"):
+    with pytest.raises(type(error)):
         pipeline.step(MicrophoneHeard(AudioFrame(0, SPOKEN[:640])), 0.02)
-    assert [step.now_s for step in steps] == [0.0, 0.02] and steps[1].effects == ()
+    pipeline.step(StopRequested(), 0.03)
+    capture.close()
+    done = replayed(tmp_path / "deaf.pcapng")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "identical: 0 events, 0 octets, 1 steps of 0 turns\n"
+
+
+def test_an_error_that_does_not_come_again_is_a_difference(talk: Path, tmp_path: Path) -> None:
+    path = tmp_path / "failed.pcapng"
+    doctored(talk, path, is_note("step"), lambda note: _changed(note, raised="ValueError"))
+    assert "expected  ValueError" in replayed(path).stdout
 
 
 def test_a_replayed_pipeline_gets_neither_more_nor_less_than_was_recorded() -> None:
