@@ -20,6 +20,7 @@ from lorgnette.cli.assistant.understanding import Understanding
 from lorgnette.cli.exit_codes import MEANINGS
 from lorgnette.cli.main import COMMANDS, SECTIONS, cli
 from lorgnette.cli.settings import KEYS
+from lorgnette.firmware_bridge.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs/help.md")
@@ -52,6 +53,12 @@ def hooks_table() -> str:
     for key in KEYS.values():
         if key.name.startswith("hooks."):
             rows.append(f"| `{key.name.removeprefix('hooks.')}` | {key.help} |")
+    return "\n".join(rows)
+
+
+def faults_table() -> str:
+    rows = ["| fault | value | meaning |", "|---|---|---|"]
+    rows += [f"| `{word}` | {option.kind.what} | {option.meaning} |" for word, option in FAULTS.items()]
     return "\n".join(rows)
 
 
@@ -114,6 +121,7 @@ def all_helps() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands_table,
     "exit-codes": exit_code_table,
+    "faults": faults_table,
     "help": all_helps,
     "help:demo": lambda: one_help("lorgnette demo"),
     "help:run": lambda: one_help("lorgnette run"),
