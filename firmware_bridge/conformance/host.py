@@ -252,6 +252,6 @@ class Host:
 
     def _matching(self, mark: int, kind: type[M]) -> Iterator[tuple[Received, M]]:
         for received in self.log[mark:]:
-            ours = received.frame.session in (0, self.session) or kind is HelloAck
+            ours = received.frame.session in (0, self.session) or isinstance(received.message, HelloAck)
             if isinstance(received.message, kind) and ours and not received.again:
                 yield received, received.message

@@ -188,11 +188,10 @@ def throughput_down(t: Trial) -> None:
 
 
 def _rate(t: Trial, size: int, took_ms: float) -> None:
-    t.figures["bytes"] = size
-    t.figures["took_ms"] = took_ms
-    if took_ms > 0:
-        t.figures["kilobytes_per_s"] = size / took_ms
-    if t.declared.max_baud and took_ms > 0:
+    t.figures["object_bytes"] = size
+    if took_ms > 0:  # in virtual time a line without a rate takes none
+        t.figures["goodput_kilobytes_per_s"] = size / took_ms
+    if t.declared.max_baud:
         share = size / took_ms * 1000 / (t.host.baud / 10)
         t.figures["share_of_the_line"] = share
         t.should(share >= GOODPUT, f"it used {100 * share:.0f} % of the line")

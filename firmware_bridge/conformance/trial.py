@@ -204,14 +204,14 @@ def first_greeting(host: Host, rng: random.Random, timeout_s: float) -> HelloAck
     deadline_us = host.port.now_us + round(timeout_s * 1e6)
     while host.port.now_us < deadline_us:
         mark = host.hello(nonce)
-        host.idle(HELLO_INTERVAL_MS)
-        for said in (received.message for received in host.log[mark:]):
-            if isinstance(said, HelloAck) and said.nonce == nonce:
-                host.begin_session(said.session)
-                return said
-            if isinstance(said, Refuse) and said.nonce == nonce:
-                raise refused(said)
-            if isinstance(said, Hello):
+        found = host.wait(mark, Message, HELLO_INTERVAL_MS, lambda m: getattr(m, "nonce", None) == nonce)
+        match found and found[1]:
+            case HelloAck(session=session) as ack:
+                host.begin_session(session)
+                return ack
+            case Refuse() as refusal:
+                raise refused(refusal)
+            case Hello():
                 raise echo(host.port.name)
     raise no_answer(host.port.name, False, host.evidence(), timeout_s)
 

@@ -8,22 +8,34 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.broken_frames import BROKEN
+from tests.support.broken_frames import BROKEN, EchoesInRelease, instead
 
-from lorgnette.firmware_bridge.codec import payload_of
+from lorgnette.firmware_bridge.codec import message_of, payload_of
 from lorgnette.firmware_bridge.conformance.cases import Case, Level, cases_of, every_case
 from lorgnette.firmware_bridge.conformance.port import RecordedPort, SteppedPort
 from lorgnette.firmware_bridge.conformance.report import Report, Verdict
 from lorgnette.firmware_bridge.conformance.runner import Conformance
 from lorgnette.firmware_bridge.errors import DeviceLost, DeviceNotFound, RemoteProtocolError, VersionMismatch
 from lorgnette.firmware_bridge.frame import Frame
-from lorgnette.firmware_bridge.messages import MAJOR, Capability, CloseReason, Refuse
-from lorgnette.firmware_bridge.sim_transport import Steppable
+from lorgnette.firmware_bridge.messages import (
+    MAJOR,
+    Call,
+    Capability,
+    Channel,
+    CloseReason,
+    Hello,
+    HelloAck,
+    Method,
+    Refuse,
+)
+from lorgnette.firmware_bridge.sim_transport import Steppable, simulated_frame
 from lorgnette.firmware_bridge.simulator.core import SimulatedFrame
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
+from lorgnette.firmware_bridge.simulator.url import parse_sim_url
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = {"R-08"}
@@ -52,6 +64,62 @@ def test_the_real_frame_passes() -> None:
     assert set(of(report, Verdict.UNIMPLEMENTED)) == RATES | {"C-27"}  # its line has no rate, it has a test channel
     switched = {change.part: change.value for change in peripherals.changes}
     assert switched == {"led": 0, "microphone": 0, "camera": 0, "speaker": 0}
+
+
+def test_the_real_frame_passes_on_a_line_with_a_rate() -> None:
+    url = "sim://?line=uart"
+    report = judge(simulated_frame(url, parse_sim_url(url)), without=frozenset(SLOW))
+    assert of(report, Verdict.FAILED) == {}
+    assert of(report, Verdict.NON_STRICT) == {}
+    assert set(of(report, Verdict.UNIMPLEMENTED)) == {"C-27"}
+    figures = {result.number: result.figures for result in report.results}
+    assert figures["M-60"]["baud"] == 2_000_000
+    for number in ("R-26", "R-27"):
+        assert figures[number]["share_of_the_line"] > 0.93
+
+
+class Release(EchoesInRelease):
+    """Declares no test channel, and has none."""
+
+    def down(self, frame: Frame) -> list[Frame]:
+        return [replace(frame, channel=99) if frame.channel == Channel.TEST else frame]
+
+
+def test_a_release_passes() -> None:
+    report = judge(Release(SimulatedFrame(Peripherals())), Level.CORE)
+    assert of(report, Verdict.FAILED) == {}
+    assert set(of(report, Verdict.UNIMPLEMENTED)) == {"C-28"}
+
+
+class OfVersion10(Release):
+    """Speaks what protocol 1.0 had."""
+
+    def down(self, frame: Frame) -> list[Frame]:
+        message = message_of(frame)
+        if isinstance(message, Hello):
+            frame = instead(frame, replace(message, minor=0))
+        elif isinstance(message, Call) and message.method == Method.CAPTURE_START and message.args != b"\0":
+            frame = instead(frame, replace(message, args=b"\xff"))
+        return super().down(frame)
+
+    def up(self, frame: Frame) -> list[Frame]:
+        (frame,) = super().up(frame)
+        message = message_of(frame)
+        if isinstance(message, HelloAck):
+            old = message.capabilities & ~Capability.ADPCM
+            frame = instead(frame, replace(message, minor=0, capabilities=old, bulk_window=0))
+        elif isinstance(message, Refuse):
+            frame = instead(frame, replace(message, minor=0))
+        return [frame]
+
+
+def test_an_older_minor_version_is_no_failure() -> None:
+    report = judge(OfVersion10(SimulatedFrame(Peripherals())), without=frozenset(SLOW))
+    assert of(report, Verdict.FAILED) == {}
+    assert of(report, Verdict.NON_STRICT) == {}
+    absent = of(report, Verdict.UNIMPLEMENTED)
+    assert {"C-08", "C-37", "C-47", "M-10", "M-50", "R-26"} <= set(absent)
+    assert absent["C-47"] == "it speaks protocol 1.0"
 
 
 @pytest.mark.parametrize(

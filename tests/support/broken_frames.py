@@ -210,6 +210,11 @@ class NeedsNoConfirm(Meddler):
             self._confirm = self.inject(m.Confirm(message.nonce))
         return [frame]
 
+    def down(self, frame: Frame) -> list[Frame]:
+        if said(frame, m.Close):
+            self._confirm = None
+        return [frame]
+
     def unasked(self) -> bytes:
         confirm, self._confirm = self._confirm, None
         return confirm.encode() if confirm else b""
