@@ -98,7 +98,7 @@ class OfVersion10(Release):
         message = message_of(frame)
         if isinstance(message, Hello):
             frame = instead(frame, replace(message, minor=0))
-        elif isinstance(message, Call) and message.method == Method.CAPTURE_START and message.args != b"\0":
+        elif isinstance(message, Call) and message.method == Method.CAPTURE_START and any(message.args):
             frame = instead(frame, replace(message, args=b"\xff"))
         return super().down(frame)
 
