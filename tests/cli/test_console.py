@@ -134,6 +134,18 @@ def test_nothing_heard_or_received_acts_on_the_terminal(stream: type[io.StringIO
     assert "[bold]x[/bold]" in text  # and nothing took it for markup
 
 
+def test_rows_and_what_is_under_way() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        console = Console(stream=stream)
+        console.busy("C-01 a Hello is answered")
+        console.row("C-01", "OK  a Hello \x1b[2J is answered", "green")
+        console.close()
+    assert pipe.getvalue() == "      C-01  OK  a Hello \\x1b[2J is answered\n"
+    assert "\x1b[32m" in terminal.getvalue() and "\x1b[2J" not in terminal.getvalue()
+    assert re.search(r"C-01 a Hello is answered.*\r", terminal.getvalue(), re.DOTALL)
+
+
 def test_json_is_one_object_per_line() -> None:
     console = Console(True, 0, output := io.StringIO())
     console.engines([EngineInfo("stt", "whisper", "embedded", {"sentences": 12})])
