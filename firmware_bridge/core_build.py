@@ -43,7 +43,7 @@ ffibuilder.cdef(
         void hal_speaker_write(void *ctx, uint32_t sample, const int16_t *pcm, uint32_t n);
         int32_t hal_camera_start(void *ctx, uint32_t sample);
         int32_t hal_camera_read(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap);
-        void hal_camera_stop(void *ctx, uint32_t sample);
+        int32_t hal_camera_stop(void *ctx, uint32_t sample);
         int32_t hal_battery_percent(void *ctx);
         void hal_set_rate(void *ctx, uint32_t sample, uint32_t baud);
     }

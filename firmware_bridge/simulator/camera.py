@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .picture import built_in_picture
 
+EXPOSURE_MS = 100
+
 
 class CameraFailed(Exception):
     """There is no picture to be had. The frame reports it as a failed capture."""
@@ -16,20 +18,18 @@ class ImageCamera:
 
     Args:
         path: a JPEG file, or a folder whose `.jpg` and `.jpeg` files are taken in turn, by name. None: a test picture.
+
+    Attributes:
+        taken: how many pictures were.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.taken = 0
-        self.running = False
         self._path = path
 
-    def start(self) -> None:
-        """The frame begins to take a picture."""
-        self.running = True
-
-    def stop(self) -> None:
-        """The frame no longer wants the picture."""
-        self.running = False
+    def start(self) -> int:
+        """The sensor goes on: returns the milliseconds until it has a picture and is off again."""
+        return EXPOSURE_MS
 
     def take(self) -> bytes:
         """The next picture, as it lies in its file.
@@ -37,7 +37,6 @@ class ImageCamera:
         Raises:
             CameraFailed: the file is gone, or the folder holds no JPEG.
         """
-        self.running = False
         picture = self.look()
         self.taken += 1
         return picture

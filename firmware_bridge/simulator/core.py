@@ -124,7 +124,7 @@ def _define_callbacks() -> None:
     define("hal_speaker_write", speaker_write, None)
     define("hal_camera_start", Peripherals.on_camera_start, -1)
     define("hal_camera_read", camera_read, -1)
-    define("hal_camera_stop", Peripherals.on_camera_stop, None)
+    define("hal_camera_stop", Peripherals.on_camera_stop, 1)
     define("hal_battery_percent", Peripherals.on_battery_percent, -1)
     define("hal_set_rate", Peripherals.on_set_rate, None)
 

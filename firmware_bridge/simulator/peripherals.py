@@ -68,7 +68,8 @@ class Peripherals:
         """How many frames have been made with these parts: each is another boot of the same frame."""
         self.changes: list[PartChange] = []
         """What the frame switched, in the order in which it did."""
-        self._camera_on = False
+        self.camera_on = False
+        """Whether the sensor is."""
         self._without = without
 
     @property
@@ -96,8 +97,8 @@ class Peripherals:
             self.on_mic_enable(0, 0)
         if self.speaker.on:
             self.on_speaker_enable(0, 0)
-        if self._camera_on:
-            self.on_camera_stop(0)
+        if self.camera_on:
+            self._camera_off(0)
         if self.led and self.led[-1][1] != Led.OFF:
             self.on_led(0, Led.OFF)
         self.speaker.restart()
@@ -121,9 +122,8 @@ class Peripherals:
 
     def on_camera_start(self, sample: int) -> int:
         self.changes.append(PartChange(sample, "camera", 1))
-        self._camera_on = True
-        self.camera.start()
-        return 0
+        self.camera_on = True
+        return self.camera.start()
 
     def on_camera_read(self, sample: int, cap: int) -> bytes | int:
         """A picture of at most `cap` octets, or minus a messages.PhotoStatus. The sensor is off with it."""
@@ -134,15 +134,13 @@ class Peripherals:
             return -PhotoStatus.CAPTURE_FAILED
         return picture if len(picture) <= cap else -PhotoStatus.TOO_LARGE
 
-    def on_camera_stop(self, sample: int) -> None:
-        self._camera_off(sample)
-        self.camera.stop()
+    def on_camera_stop(self, sample: int) -> int:
+        """Whether the sensor still runs: an exposure goes on to its end."""
+        return int(self.camera_on)
 
     def _camera_off(self, sample: int) -> None:
-        """Also asked for when the sensor is off already: a picture that is not wanted any more was taken before."""
-        if self._camera_on:
-            self._camera_on = False
-            self.changes.append(PartChange(sample, "camera", 0))
+        self.camera_on = False
+        self.changes.append(PartChange(sample, "camera", 0))
 
     def on_battery_percent(self) -> int:
         return -1 if self.battery_percent is None else self.battery_percent

@@ -166,7 +166,7 @@ class PipeFrame(SteppedFrame):
             self._write(struct.pack("<i", len(picture)) + picture)
 
     def _on_camera_stop(self) -> None:
-        self.peripherals.on_camera_stop(*self._take("<I"))
+        self._write(struct.pack("<i", self.peripherals.on_camera_stop(*self._take("<I"))))
 
     def _on_battery_percent(self) -> None:
         self._write(struct.pack("<i", self.peripherals.on_battery_percent()))

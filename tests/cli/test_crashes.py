@@ -30,8 +30,9 @@ class CrashingCamera(ImageCamera):
 
     server: FrameServer
 
-    def start(self) -> None:
+    def start(self) -> int:
         self.server.crash(PANIC + BOOT)
+        return super().start()
 
 
 @pytest.fixture

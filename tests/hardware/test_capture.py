@@ -168,7 +168,7 @@ def test_no_sensor_runs_with_the_led_off(host: RawHost, seed: int) -> None:
             assert level == m.Led.SOLID, "before the sensor is on, and until it is off"
     assert (level, microphone, camera) == (0, 0, 0)
     assert photos > 0
-    assert not host.frame.peripherals.camera.running
+    assert not host.frame.peripherals.camera_on
 
 
 def test_the_host_hears_of_the_led_before_the_first_sample(host: RawHost) -> None:

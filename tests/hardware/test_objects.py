@@ -325,7 +325,7 @@ def test_one_object_at_a_time(frame: RawHost) -> None:
 
     made = make(frame, 10)  # in place of the photo
     assert made.object == number + 1
-    assert not frame.frame.peripherals.camera.running
+    assert not frame.frame.peripherals.camera_on
     assert frame.call(m.Method.READ_OBJECT, m.ReadObjectArgs(number, 0)).status == STATUS.NOT_FOUND
     assert frame.call(m.Method.TAKE_PHOTO).status == STATUS.ACCEPTED  # in place of the octets
     assert frame.call(m.Method.READ_OBJECT, m.ReadObjectArgs(made.object, 0)).status == STATUS.NOT_FOUND

@@ -10,7 +10,8 @@ from tests.support.pictures import GivenCamera, plain_jpeg
 from tests.support.raw_host import MS, RawHost, all_of, one, read_object
 
 from lorgnette.firmware_bridge import messages as m
-from lorgnette.firmware_bridge.simulator import CameraFailed, ImageCamera, PartChange
+from lorgnette.firmware_bridge.simulator import CameraFailed, ImageCamera, PartChange, Peripherals
+from lorgnette.firmware_bridge.simulator.camera import EXPOSURE_MS
 from lorgnette.firmware_bridge.simulator.picture import built_in_picture
 
 STATUS = m.RpcStatus
@@ -47,7 +48,7 @@ def frame(host: RawHost) -> RawHost:
 def test_the_led_is_solid_before_the_camera_runs(frame: RawHost) -> None:
     got = frame.send(m.Call(call_id=1, method=m.Method.TAKE_PHOTO))
     assert frame.frame.peripherals.changes[1:] == [PartChange(0, "led", m.Led.SOLID), PartChange(0, "camera", 1)]
-    assert frame.frame.peripherals.camera.running
+    assert frame.frame.peripherals.camera_on
     assert [type(r.message) for r in got] == [m.LedEvent, m.Reply]
     got = [r for r in frame.advance(100 * MS) if r.chan == m.Channel.EVENT]
     assert [type(r.message) for r in got] == [m.PhotoEvent, m.LedEvent]
@@ -186,13 +187,90 @@ def test_a_picture_larger_than_the_buffer(frame: RawHost) -> None:
     assert take(frame).status == m.PhotoStatus.TOO_LARGE
 
 
-def test_the_end_of_the_session_stops_the_camera(frame: RawHost) -> None:
-    frame.call(m.Method.TAKE_PHOTO)
+def exposing(frame: RawHost, exposure_ms: int) -> Peripherals:
+    """The frame's parts while a picture is being taken that takes so long."""
+    frame.frame.peripherals.camera = camera = GivenCamera(PICTURE)
+    camera.exposure_ms = exposure_ms
+    assert frame.call(m.Method.TAKE_PHOTO).status == STATUS.ACCEPTED
+    camera.exposure_ms = EXPOSURE_MS
+    return frame.frame.peripherals
+
+
+def lit(parts: Peripherals) -> bool:
+    """Whether the camera is on; the LED must say the same."""
+    assert parts.led[-1][1] == (m.Led.SOLID if parts.camera_on else m.Led.OFF)
+    return parts.camera_on
+
+
+def test_a_closed_session_wants_no_picture_and_the_led_stays_until_the_sensor_is_off(frame: RawHost) -> None:
+    """A sensor cannot be stopped within its exposure."""
+    parts = exposing(frame, 500)
     frame.send(m.Close(reason=m.CloseReason.DONE))
-    assert not frame.frame.peripherals.camera.running
-    assert frame.frame.peripherals.led[-1][1] == m.Led.OFF
+    frame.session = 0
+    frame.advance(499 * MS)
+    assert lit(parts)
+    frame.advance(1 * MS)
+    assert not lit(parts)
     frame.connect(2)
     assert all_of(frame.advance(300 * MS), m.PhotoEvent) == []
+    assert frame.state().photos_taken == 0
+    assert read(frame, take(frame)) == PICTURE
+
+
+def test_a_new_session_waits_for_the_sensor_of_the_old_one(frame: RawHost) -> None:
+    parts = exposing(frame, 500)
+    frame.connect(2)
+    assert (frame.state().led, lit(parts)) == (m.Led.SOLID, True)
+    start = len(frame.log)
+    for _ in range(5):
+        assert frame.call(m.Method.TAKE_PHOTO).status == STATUS.BUSY
+        frame.advance(99 * MS)
+    assert lit(parts)
+    frame.advance(5 * MS)
+    assert not lit(parts)
+    assert one(frame.log[start:], m.LedEvent).level == m.Led.OFF
+    assert all_of(frame.log[start:], m.PhotoEvent) == []
+    assert read(frame, take(frame)) == PICTURE
+    assert [change.value for change in parts.changes if change.part == "camera"] == [1, 0, 1, 0]
+
+
+def test_a_new_session_may_use_everything_else_meanwhile(frame: RawHost) -> None:
+    exposing(frame, 500)
+    frame.connect(2)
+    reply = frame.call(m.Method.MAKE_TEST_OBJECT, m.MakeTestObjectArgs(1000))
+    made = m.MakeTestObjectResult.unpack(reply.result)
+    assert frame.call(m.Method.TAKE_PHOTO).status == STATUS.BUSY
+    frame.start_capture()
+    frame.advance(600 * MS)
+    assert len(read_object(frame, made.object, 1000, made.crc32)) == 1000, "the late picture took nobody's place"
+    assert [level for _, level in frame.frame.peripherals.led] == [m.Led.OFF, m.Led.SOLID, m.Led.DIM]
+
+
+def test_a_host_that_falls_silent_within_an_exposure(frame: RawHost) -> None:
+    frame.advance(2500 * MS, keep_alive=False)
+    parts = exposing(frame, 4000)
+    frame.session = 0
+    frame.advance(3000 * MS)
+    assert lit(parts), "the session is over, the exposure is not"
+    frame.advance(1000 * MS)
+    assert not lit(parts)
+    frame.connect(2)
+    assert read(frame, take(frame)) == PICTURE
+
+
+def test_a_camera_that_comes_too_late(frame: RawHost) -> None:
+    """After five seconds the host hears that there is no picture; the sensor may be on for longer."""
+    parts = exposing(frame, 7000)
+    assert all_of(frame.advance(4999 * MS), m.PhotoEvent) == []
+    assert one(frame.advance(1 * MS), m.PhotoEvent).status == m.PhotoStatus.CAPTURE_FAILED
+    assert lit(parts)
+    assert frame.call(m.Method.TAKE_PHOTO).status == STATUS.BUSY
+    frame.advance(1000 * MS)
+    frame.send(m.Close(reason=m.CloseReason.DONE))  # while it is being stopped already
+    frame.connect(3)
+    assert lit(parts)
+    assert all_of(frame.advance(1000 * MS), m.PhotoEvent) == []
+    assert not lit(parts)
     assert read(frame, take(frame)) == PICTURE
 
 

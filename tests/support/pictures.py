@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from lorgnette.firmware_bridge.simulator import ImageCamera
+from lorgnette.firmware_bridge.simulator.camera import EXPOSURE_MS
 
 
 class GivenCamera(ImageCamera):
-    """Takes the same octets over and over."""
+    """Takes the same octets over and over, in as long as one likes."""
 
     def __init__(self, octets: bytes) -> None:
         super().__init__()
         self.octets = octets
+        self.exposure_ms = EXPOSURE_MS
+
+    def start(self) -> int:
+        return self.exposure_ms
 
     def take(self) -> bytes:
-        self.running = False
         self.taken += 1
         return self.octets
 

@@ -13,8 +13,6 @@
 #define BLOCK_US 20000u
 _Static_assert(BLOCK_SAMPLES * 1000000ull == (unsigned long long)BLOCK_US * GLINK_SAMPLE_RATE_HZ, "one clock");
 
-#define EXPOSURE_US 100000u /* from asking for a picture to having it */
-
 struct frame_sim {
     frame_app_t app;
     frame_sim_hal_t hal;
@@ -62,16 +60,18 @@ static void speaker_enable(void *ctx, uint8_t on)
 static int32_t camera_start(void *ctx)
 {
     frame_sim_t *sim = ctx;
-    const int32_t error = sim->hal.camera_start(sim->hal.ctx, sample_now(sim));
-    if (error >= 0) sim->photo_us = sim->now_us + EXPOSURE_US;
-    return error;
+    const int32_t ms = sim->hal.camera_start(sim->hal.ctx, sample_now(sim));
+    if (ms < 0) return ms;
+    sim->photo_us = sim->now_us + (uint32_t)ms * 1000u;
+    return 0;
 }
 
-static void camera_stop(void *ctx)
+static int32_t camera_stop(void *ctx)
 {
     frame_sim_t *sim = ctx;
-    sim->photo_us = GLINK_NEVER;
-    sim->hal.camera_stop(sim->hal.ctx, sample_now(sim));
+    const int32_t running = sim->hal.camera_stop(sim->hal.ctx, sample_now(sim));
+    if (running == 0) sim->photo_us = GLINK_NEVER;
+    return running;
 }
 
 static int32_t battery_percent(void *ctx)

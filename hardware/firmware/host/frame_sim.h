@@ -21,11 +21,13 @@ typedef struct frame_sim_hal {
     void (*mic_read)(void *ctx, uint32_t sample, int16_t *pcm, uint32_t n);
     void (*speaker_enable)(void *ctx, uint32_t sample, uint8_t on);
     void (*speaker_write)(void *ctx, uint32_t sample, const int16_t *pcm, uint32_t n);
-    int32_t (*camera_start)(void *ctx, uint32_t sample); /* 0, or negative: it cannot begin */
-    /* A picture into `jpeg`, 100 ms after camera_start; with it the sensor is off. Returns its length, or minus a
+    /* Returns the milliseconds until there is a picture, or a negative number: it cannot begin. */
+    int32_t (*camera_start)(void *ctx, uint32_t sample);
+    /* The picture into `jpeg` when that time has passed; with it the sensor is off. Returns its length, or minus a
      * photo_status. */
     int32_t (*camera_read)(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t cap);
-    void (*camera_stop)(void *ctx, uint32_t sample); /* the sensor is off, and the picture is not wanted any more */
+    /* The picture is not wanted any more. Returns 0 when the sensor is off, 1 when camera_read() follows all the same. */
+    int32_t (*camera_stop)(void *ctx, uint32_t sample);
     int32_t (*battery_percent)(void *ctx); /* 0 to 100, or -1 */
     void (*set_rate)(void *ctx, uint32_t sample, uint32_t baud); /* the frame's side of the line has this rate now */
 } frame_sim_hal_t;

@@ -13,9 +13,9 @@
  *   'M' u32 sample, u32 n               microphone read      -> parent: n samples (i16)
  *   's' u32 sample, u8 on               speaker switched
  *   'S' u32 sample, u32 n, n samples    speaker
- *   'C' u32 sample                      camera start         -> parent: i32
+ *   'C' u32 sample                      camera start         -> parent: i32 milliseconds, or negative
  *   'J' u32 sample, u32 cap             camera read          -> parent: i32 length, then as many octets if not negative
- *   'c' u32 sample                      camera stop
+ *   'c' u32 sample                      camera stop          -> parent: i32
  *   'B'                                 battery              -> parent: i32
  *   'R' u32 sample, u32 baud            the line's rate */
 #include <stddef.h>
@@ -157,11 +157,12 @@ static int32_t camera_read(void *ctx, uint32_t sample, uint8_t *jpeg, uint32_t c
     return n;
 }
 
-static void camera_stop(void *ctx, uint32_t sample)
+static int32_t camera_stop(void *ctx, uint32_t sample)
 {
     (void)ctx;
     put_op('c');
     put_uint(sample, 4u);
+    return get_i32();
 }
 
 static int32_t battery_percent(void *ctx)

@@ -281,6 +281,11 @@ void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_
     frame_button_init(&app->button);
 }
 
+void frame_app_restore_volume(frame_app_t *app, uint8_t percent)
+{
+    if (percent <= 100u) app->speaker.percent = percent;
+}
+
 static void report_gestures(frame_app_t *app)
 {
     while (app->clock.now_us >= frame_button_next_us(&app->button)) {

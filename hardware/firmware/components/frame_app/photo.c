@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frame_photo.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "frame_jpeg.h"
@@ -25,8 +26,17 @@ void frame_photo_init(frame_photo_t *p, const frame_hal_t *hal, const frame_cloc
     p->object = object;
 }
 
+/* Gives the camera its buffer back. The LED goes dark only when the sensor is off. */
+static void stop_camera(frame_photo_t *p)
+{
+    const bool off = p->hal->camera_stop(p->hal->ctx) == 0;
+    p->state = off ? FRAME_PHOTO_IDLE : FRAME_PHOTO_STOPPING;
+    if (off) frame_led_camera(p->led, false);
+}
+
 uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object)
 {
+    if (p->state == FRAME_PHOTO_STOPPING) return GLINK_RPC_STATUS_BUSY;
     const uint8_t status = frame_object_expect(p->object, object);
     if (status != GLINK_RPC_STATUS_OK) return status;
 
@@ -36,7 +46,7 @@ uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object)
         frame_object_clear(p->object);
         return GLINK_RPC_STATUS_FAILED;
     }
-    p->taking = true;
+    p->state = FRAME_PHOTO_TAKING;
     p->timeout_us = p->clock->now_us + FRAME_PHOTO_TIMEOUT_US;
     return GLINK_RPC_STATUS_ACCEPTED;
 }
@@ -47,19 +57,24 @@ static void read_jpeg(void *ctx, uint32_t offset, uint8_t *out, size_t n)
     memcpy(out, p->jpeg + offset, n);
 }
 
-/* Gives the buffer back to the camera. */
+/* The picture is read no more. Its sensor has been off since it was taken. */
 static void release_jpeg(void *ctx)
 {
     frame_photo_t *p = ctx;
     p->jpeg = NULL;
-    p->hal->camera_stop(p->hal->ctx);
+    (void)p->hal->camera_stop(p->hal->ctx);
 }
 
-void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status)
+static void fail(frame_photo_t *p, uint8_t status)
 {
-    if (!p->taking) return;
-    p->taking = false;
+    frame_object_clear(p->object);
+    report(p, status, 0u, 0u);
+    stop_camera(p);
+}
 
+/* A picture was taken, or not, and the sensor is off. */
+static void finish(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status)
+{
     int32_t length = 0;
     if (status == GLINK_PHOTO_STATUS_OK && n > GLINK_MAX_OBJECT_BYTES) status = GLINK_PHOTO_STATUS_TOO_LARGE;
     if (status == GLINK_PHOTO_STATUS_OK) {
@@ -74,29 +89,34 @@ void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t
         p->taken++;
         frame_object_offer(p->object, source, size, crc);
         report(p, status, size, crc);
+        p->state = FRAME_PHOTO_IDLE;
+        frame_led_camera(p->led, false);
     } else {
-        frame_object_clear(p->object);
-        p->hal->camera_stop(p->hal->ctx);
-        report(p, status, 0u, 0u);
+        fail(p, status);
     }
-    frame_led_camera(p->led, false);
+}
+
+void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status)
+{
+    if (p->state == FRAME_PHOTO_STOPPING) {
+        p->state = FRAME_PHOTO_IDLE;
+        frame_led_camera(p->led, false);
+    } else if (p->state == FRAME_PHOTO_TAKING) {
+        finish(p, jpeg, n, status);
+    }
 }
 
 void frame_photo_stop(frame_photo_t *p)
 {
-    if (!p->taking) return;
-    p->taking = false;
-    p->hal->camera_stop(p->hal->ctx);
-    frame_led_camera(p->led, false);
+    if (p->state == FRAME_PHOTO_TAKING) stop_camera(p);
 }
 
 void frame_photo_tick(frame_photo_t *p)
 {
-    if (p->clock->now_us < frame_photo_next_us(p)) return;
-    frame_photo_done(p, NULL, 0u, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
+    if (p->clock->now_us >= frame_photo_next_us(p)) fail(p, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
 }
 
 uint64_t frame_photo_next_us(const frame_photo_t *p)
 {
-    return p->taking ? p->timeout_us : GLINK_NEVER;
+    return p->state == FRAME_PHOTO_TAKING ? p->timeout_us : GLINK_NEVER;
 }

@@ -51,12 +51,15 @@ static int32_t camera_start(void *ctx)
     return 0;
 }
 
-static void camera_stop(void *ctx)
+static int32_t camera_stop(void *ctx)
 {
     board_t *b = ctx;
-    b->exposing = false;
-    b->photo_us = GLINK_NEVER;
     ASAN_POISON_MEMORY_REGION(b->jpeg, sizeof b->jpeg);
+    CHECK(!b->stopping);
+    b->stopping = b->exposing && b->camera_runs_on;
+    b->exposing = b->stopping;
+    b->photo_us = b->stopping ? b->now_us + EXPOSURE_US : GLINK_NEVER;
+    return b->stopping ? 1 : 0;
 }
 
 static int32_t battery_percent(void *ctx)
@@ -73,7 +76,7 @@ static void check(const board_t *b)
     if (b->exposing) level = GLINK_LED_SOLID;
     CHECK(b->led == level);
 
-    const bool sensing = b->mic || b->exposing;
+    const bool sensing = b->mic || (b->exposing && !b->stopping);
     const glink_t *link = &b->app.link;
     if (link->state != GLINK_OPEN) CHECK(!sensing && !b->amplifier);
     CHECK(glink_rpc_free(&link->rpc) <= GLINK_WINDOW_RPC);
@@ -84,7 +87,7 @@ static void check(const board_t *b)
 static void check_time(const board_t *b)
 {
     check(b);
-    if (b->now_us - b->heard_us >= DEAD_US) CHECK(!b->mic && !b->exposing);
+    if (b->now_us - b->heard_us >= DEAD_US) CHECK(!b->mic && (!b->exposing || b->stopping));
 }
 
 /* ---- the wire ---- */
@@ -185,6 +188,11 @@ static void photo(board_t *b)
 {
     b->photo_us = GLINK_NEVER;
     b->exposing = false;
+    if (b->stopping) { /* the picture lies in memory that is no longer the frame's */
+        b->stopping = false;
+        frame_app_on_photo(&b->app, b->jpeg, sizeof b->jpeg, GLINK_PHOTO_STATUS_OK);
+        return;
+    }
     b->hearing.pattern = b->camera == BOARD_CAMERA_PICTURE;
     uint32_t n = 0;
     switch (b->camera) {
@@ -288,7 +296,7 @@ void board_init(board_t *b, uint32_t capabilities, uint32_t max_baud, uint32_t b
     const glink_hello_ack_t identity = {.boot_id = 1u, .capabilities = capabilities, .name = "fuzzed"};
     frame_app_init(&b->app, &hal, &identity, 0x101u);
     hearing_init(&b->hearing, &b->app.link);
-    camera_stop(b);
+    (void)camera_stop(b);
     check(b);
 }
 

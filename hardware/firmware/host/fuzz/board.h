@@ -30,12 +30,14 @@ typedef struct board {
     bool mic;
     bool amplifier;
     bool exposing; /* the camera's sensor is on */
+    bool stopping; /* ... and its picture is not wanted */
     uint64_t photo_us;
     uint32_t baud;
     uint64_t baud_us; /* when it changed */
 
     /* ---- what the camera does ---- */
     uint8_t camera; /* board_camera_t */
+    bool camera_runs_on; /* to the end of its exposure, stopped or not */
     const uint8_t *given;
     uint32_t given_n;
     uint8_t jpeg[HEARING_PICTURE_BYTES];

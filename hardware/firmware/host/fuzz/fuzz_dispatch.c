@@ -152,6 +152,7 @@ static void set_camera(talk_t *t, uint8_t how, const uint8_t *payload, size_t n)
     t->board.given = t->given;
     t->board.given_n = (uint32_t)n;
     t->board.camera = how % (BOARD_CAMERA_SILENT + 1u);
+    t->board.camera_runs_on = (how & 0x80u) != 0u;
 }
 
 /* ---- frames ---- */

@@ -296,11 +296,10 @@ void hearing_take(hearing_t *h, const uint8_t *bytes, size_t n, uint64_t now_us)
     /* Noise on an idle line must not eat the next frame, which so begins with a zero. */
     const bool begins = h->deframer.n == 0u && !h->led;
     if (begins && now_us - h->last_us >= IDLE_US) CHECK(bytes[0] == 0u);
-    const bool ended = n > 1u ? bytes[n - 2u] != 0u : h->deframer.n > 0u;
-    h->led = bytes[n - 1u] == 0u && !ended;
     h->last_us = now_us;
 
     size_t used = 0;
+    h->led = bytes[n - 1u] == 0u;
     for (size_t at = 0; at < n; at += used) {
         const glink_cut_t cut = glink_deframer_push(&h->deframer, bytes + at, n - at, &used);
         if (cut == GLINK_CUT_MORE) return;
@@ -310,7 +309,8 @@ void hearing_take(hearing_t *h, const uint8_t *bytes, size_t n, uint64_t now_us)
         const int32_t length = glink_frame_open(h->deframer.buf, h->deframer.n, &header, &payload);
         glink_deframer_next(&h->deframer);
         if (length < 0) CHECK(h->half);
-        else on_frame(h, &header, payload, (size_t)length);
+        else if (at + used == n) h->led = false; /* the last octet ends this one */
+        if (length >= 0) on_frame(h, &header, payload, (size_t)length);
         h->half = false;
         h->overlap = false;
     }

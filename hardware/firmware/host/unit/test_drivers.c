@@ -12,6 +12,7 @@ static uint64_t now_us;
 static unsigned camera_starts;
 static unsigned camera_stops;
 static int32_t camera_answer;
+static int32_t camera_runs_on; /* what camera_stop() answers */
 static uint8_t led_level;
 
 static void hal_led(void *ctx, uint8_t level)
@@ -33,10 +34,11 @@ static int32_t hal_camera_start(void *ctx)
     return camera_answer;
 }
 
-static void hal_camera_stop(void *ctx)
+static int32_t hal_camera_stop(void *ctx)
 {
     (void)ctx;
     camera_stops++;
+    return camera_runs_on;
 }
 
 static int32_t hal_battery(void *ctx)
@@ -117,6 +119,7 @@ static void boot(void)
     camera_starts = 0;
     camera_stops = 0;
     camera_answer = 0;
+    camera_runs_on = 0;
     now_us = 0;
     memset(seq, 0, sizeof seq);
     frame_app_init(&app, &hal, &identity, 4);
@@ -178,6 +181,24 @@ static void a_camera_that_never_ends(void)
     frame_app_on_photo(&app, picture, sizeof picture, GLINK_PHOTO_STATUS_OK); /* too late */
     fetch();
     CHECK(photo_status() == 255u && app.object.state == FRAME_OBJECT_NONE);
+}
+
+static void a_camera_that_is_slow_to_stop(void)
+{
+    boot();
+    camera_runs_on = 1;
+    CHECK(ask(GLINK_METHOD_TAKE_PHOTO) == GLINK_RPC_STATUS_ACCEPTED);
+    wait(FRAME_PHOTO_TIMEOUT_US);
+    CHECK(photo_status() == GLINK_PHOTO_STATUS_CAPTURE_FAILED && led_level == GLINK_LED_SOLID && camera_stops == 1u);
+    CHECK(ask(GLINK_METHOD_TAKE_PHOTO) == GLINK_RPC_STATUS_BUSY);
+    wait(2u * FRAME_PHOTO_TIMEOUT_US); /* for as long as it takes */
+    CHECK(photo_status() == 255u && led_level == GLINK_LED_SOLID && camera_stops == 1u && camera_starts == 1u);
+
+    frame_app_on_photo(&app, picture, sizeof picture, GLINK_PHOTO_STATUS_OK);
+    fetch();
+    CHECK(photo_status() == 255u && led_level == GLINK_LED_OFF && app.object.state == FRAME_OBJECT_NONE);
+    camera_runs_on = 0;
+    CHECK(ask(GLINK_METHOD_TAKE_PHOTO) == GLINK_RPC_STATUS_ACCEPTED);
 }
 
 static void a_camera_that_ends_twice(void)
@@ -328,6 +349,18 @@ static void the_speaker_is_pulled_in_any_size(void)
     }
 }
 
+static void a_volume_that_was_kept_is_restored(void)
+{
+    boot();
+    CHECK(app.speaker.percent == FRAME_APP_VOLUME_PERCENT);
+    frame_app_restore_volume(&app, 101u);
+    CHECK(app.speaker.percent == FRAME_APP_VOLUME_PERCENT);
+    frame_app_restore_volume(&app, 100u);
+    CHECK(app.speaker.percent == 100u);
+    frame_app_restore_volume(&app, 0u);
+    CHECK(app.speaker.percent == 0u);
+}
+
 static void a_gauge_that_lies_is_none(void)
 {
     boot();
@@ -372,6 +405,7 @@ void test_drivers(void)
 {
     a_camera_that_cannot_start();
     a_camera_that_never_ends();
+    a_camera_that_is_slow_to_stop();
     a_camera_that_ends_twice();
     a_picture_beyond_every_cap();
     blocks_of_any_size_make_whole_frames();
@@ -379,6 +413,7 @@ void test_drivers(void)
     a_stalled_link_keeps_the_newest();
     what_is_dropped_leaves_no_trace_in_the_encoder();
     the_speaker_is_pulled_in_any_size();
+    a_volume_that_was_kept_is_restored();
     a_gauge_that_lies_is_none();
     what_the_driver_tells_is_counted();
 }

@@ -58,6 +58,9 @@ _Static_assert(sizeof(frame_app_t) <= 24576u, "static RAM of the frame");
 void frame_app_init(frame_app_t *app, const frame_hal_t *hal, const glink_hello_ack_t *identity,
                     uint16_t first_session);
 
+/* The volume that the frame remembers of before it booted, 0 to 100; another one is ignored. */
+void frame_app_restore_volume(frame_app_t *app, uint8_t percent);
+
 /* Moves the clock; it never goes back. */
 void frame_app_tick(frame_app_t *app, uint64_t now_us);
 
@@ -77,7 +80,8 @@ void frame_app_samples_passed(frame_app_t *app, size_t n);
 
 /* ---- other drivers ---- */
 
-/* The camera is done: `n` octets at `jpeg` that stay until camera_stop(), or a photo_status other than ok. */
+/* The camera's sensor is off, and it is done: `n` octets at `jpeg` that stay until camera_stop(), or a photo_status other
+ * than ok. What was taken after camera_stop() is ignored. */
 void frame_app_on_photo(frame_app_t *app, const uint8_t *jpeg, uint32_t n, uint8_t status);
 
 /* The button's level now, bouncing as it may. */

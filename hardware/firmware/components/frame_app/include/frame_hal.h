@@ -21,11 +21,13 @@ typedef struct frame_hal {
 
     /* Begins to take a picture; frame_app_on_photo() ends it. Returns 0, or a negative error if it cannot begin.
      * The sensor MUST be off before frame_app_on_photo() is called, because the LED goes dark in it. The picture's
-     * buffer stays frame_app's until camera_stop(). */
+     * buffer stays frame_app's until camera_stop(), unless that was called before. */
     int32_t (*camera_start)(void *ctx);
 
-    /* The picture is no longer wanted: the sensor is off when this returns, and its buffer may be used again. */
-    void (*camera_stop)(void *ctx);
+    /* The picture is no longer wanted, and its buffer may be used again. Returns 0 when the sensor is off, 1 when it
+     * still runs: then frame_app_on_photo() follows as soon as it is off, within seconds, and the LED stays lit until
+     * then. */
+    int32_t (*camera_stop)(void *ctx);
 
     /* Returns the charge, 0 to 100, or -1 where the frame has no gauge. */
     int32_t (*battery_percent)(void *ctx);

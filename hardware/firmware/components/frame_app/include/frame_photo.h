@@ -4,7 +4,6 @@
 #ifndef FRAME_PHOTO_H
 #define FRAME_PHOTO_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "frame_led.h"
@@ -12,13 +11,19 @@
 
 #define FRAME_PHOTO_TIMEOUT_US 5000000u /* a camera that gives nothing by then gives nothing at all */
 
+typedef enum frame_photo_state {
+    FRAME_PHOTO_IDLE,
+    FRAME_PHOTO_TAKING,
+    FRAME_PHOTO_STOPPING, /* nobody wants the picture any more, but the sensor may still be on */
+} frame_photo_state_t;
+
 typedef struct frame_photo {
     const frame_hal_t *hal;
     const frame_clock_t *clock;
     glink_t *link;
     frame_led_t *led;
     frame_object_t *object;
-    bool taking;
+    uint8_t state;       /* frame_photo_state_t */
     uint16_t taken;      /* pictures that were good, since boot */
     const uint8_t *jpeg; /* the driver's buffer */
     uint64_t timeout_us;
@@ -27,14 +32,15 @@ typedef struct frame_photo {
 void frame_photo_init(frame_photo_t *p, const frame_hal_t *hal, const frame_clock_t *clock, glink_t *link,
                       frame_led_t *led, frame_object_t *object);
 
-/* LED, then the camera. The object before it is dropped. Returns an rpc_status: ACCEPTED with `*object`, or why not. */
+/* LED, then the camera. The object before it is dropped. Returns an rpc_status: ACCEPTED with `*object`, or why not;
+ * BUSY until the sensor of the picture before it is off. */
 uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object);
 
 /* The camera is done: `n` octets at `jpeg`, which stay until camera_stop(), or a photo_status other than ok.
- * Reports the outcome. Ignored unless a picture is being taken. */
+ * Reports the outcome, unless nobody wants it any more. Ignored unless the camera was started. */
 void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status);
 
-/* Stops the camera: the session is over. */
+/* Stops the camera: the session is over. The LED stays lit until the sensor is off. */
 void frame_photo_stop(frame_photo_t *p);
 
 void frame_photo_tick(frame_photo_t *p);
