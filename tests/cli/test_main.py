@@ -122,7 +122,7 @@ def test_version_and_module_entry() -> None:
 
 
 def test_completion_names_commands_without_importing_them() -> None:
-    env = {"_LORGNETTE_COMPLETE": "bash_complete", "COMP_WORDS": "lorgnette con", "COMP_CWORD": "1"}
+    env = {"_LORGNETTE_COMPLETE": "bash_complete", "COMP_WORDS": "lorgnette confi", "COMP_CWORD": "1"}
     assert run(env=env).stdout.split() == [b"plain,config"]
     assert b"_lorgnette_completion" in run(env={"_LORGNETTE_COMPLETE": "zsh_source"}).stdout
 
