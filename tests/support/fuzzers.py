@@ -116,6 +116,7 @@ def _dispatch_seeds() -> dict[str, bytes]:
         "speak-adpcm": usb + block + block,
         "speak-flush": usb + audio + _call(Method.FLUSH_SPEAKER, b"\1\0") + end,
         "photo": usb + photo + read + credit + _call(Method.DROP_OBJECT),
+        "photo-dropped": usb + photo + read + _call(Method.DROP_OBJECT) + credit + photo + credit,
         "photo-uart": uart + photo + read + credit,
         "photo-hostile": usb + b"".join(
             _record(CAMERA, picture, how=1) + _call(Method.TAKE_PHOTO, when=MS_500)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "board.h"
 
-#include <sanitizer/asan_interface.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -38,14 +38,12 @@ static void speaker_enable(void *ctx, uint8_t on)
     b->amplifier = on != 0u;
 }
 
-/* The picture's memory may only be read between camera_start() and camera_stop(). */
 static int32_t camera_start(void *ctx)
 {
     board_t *b = ctx;
     CHECK(b->led == GLINK_LED_SOLID);
     CHECK(!b->exposing);
     if (b->camera == BOARD_CAMERA_REFUSES) return -1;
-    ASAN_UNPOISON_MEMORY_REGION(b->jpeg, sizeof b->jpeg);
     b->exposing = true;
     b->photo_us = b->camera == BOARD_CAMERA_SILENT ? GLINK_NEVER : b->now_us + EXPOSURE_US;
     return 0;
@@ -54,7 +52,8 @@ static int32_t camera_start(void *ctx)
 static int32_t camera_stop(void *ctx)
 {
     board_t *b = ctx;
-    ASAN_POISON_MEMORY_REGION(b->jpeg, sizeof b->jpeg);
+    free(b->jpeg);
+    b->jpeg = NULL;
     CHECK(!b->stopping);
     b->stopping = b->exposing && b->camera_runs_on;
     b->exposing = b->stopping;
@@ -188,27 +187,17 @@ static void photo(board_t *b)
 {
     b->photo_us = GLINK_NEVER;
     b->exposing = false;
-    if (b->stopping) { /* the picture lies in memory that is no longer the frame's */
-        b->stopping = false;
-        frame_app_on_photo(&b->app, b->jpeg, sizeof b->jpeg, GLINK_PHOTO_STATUS_OK);
-        return;
-    }
     b->hearing.pattern = b->camera == BOARD_CAMERA_PICTURE;
-    uint32_t n = 0;
-    switch (b->camera) {
-    case BOARD_CAMERA_PICTURE:
-        n = sizeof b->jpeg;
-        for (uint32_t i = 0; i < n; i++) b->jpeg[i] = hearing_picture(i);
-        break;
-    case BOARD_CAMERA_GIVEN:
-        n = b->given_n < sizeof b->jpeg ? b->given_n : (uint32_t)sizeof b->jpeg;
-        if (n > 0u) memcpy(b->jpeg + sizeof b->jpeg - n, b->given, n); /* at the end, before the poison */
-        break;
-    default:
+    if (b->camera != BOARD_CAMERA_PICTURE && b->camera != BOARD_CAMERA_GIVEN) {
         frame_app_on_photo(&b->app, NULL, 0u, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
         return;
     }
-    frame_app_on_photo(&b->app, b->jpeg + sizeof b->jpeg - n, n, GLINK_PHOTO_STATUS_OK);
+    const uint32_t n = b->hearing.pattern ? HEARING_PICTURE_BYTES : b->given_n;
+    CHECK(b->jpeg == NULL);
+    b->jpeg = malloc(n > 0u ? n : 1u);
+    CHECK(b->jpeg != NULL);
+    for (uint32_t i = 0; i < n; i++) b->jpeg[i] = b->hearing.pattern ? hearing_picture(i) : b->given[i];
+    frame_app_on_photo(&b->app, b->jpeg, n, GLINK_PHOTO_STATUS_OK);
 }
 
 static void block(board_t *b)
@@ -302,5 +291,5 @@ void board_init(board_t *b, uint32_t capabilities, uint32_t max_baud, uint32_t b
 
 void board_free(board_t *b)
 {
-    ASAN_UNPOISON_MEMORY_REGION(b->jpeg, sizeof b->jpeg);
+    free(b->jpeg);
 }

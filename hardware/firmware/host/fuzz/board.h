@@ -40,7 +40,7 @@ typedef struct board {
     bool camera_runs_on; /* to the end of its exposure, stopped or not */
     const uint8_t *given;
     uint32_t given_n;
-    uint8_t jpeg[HEARING_PICTURE_BYTES];
+    uint8_t *jpeg; /* as long as it is, and only until it may no longer be read */
 
     /* ---- what the frame must have heard ---- */
     uint16_t session;

@@ -6,6 +6,7 @@
 #include "check.h"
 
 #define IDLE_US 20000u
+#define REFUSAL_US 100000u /* between two answers to a host without a session */
 #define MAX_ADPCM_INDEX 88u
 
 void hearing_init(hearing_t *h, const glink_t *link)
@@ -239,7 +240,8 @@ static bool to_a_stranger(hearing_t *h, const glink_header_t *header, const uint
     if (payload[0] == GLINK_TYPE_REFUSE) return n == GLINK_REFUSE_BYTES && header->session == 0u;
     if (payload[0] != GLINK_TYPE_CLOSE || n != GLINK_CLOSE_BYTES) return false;
     CHECK(payload[1] == GLINK_CLOSE_REASON_NO_SESSION && header->session != 0u);
-    h->refused_us = h->now_us;
+    h->refusal_us = (h->refusal_us > h->now_us ? h->refusal_us : h->now_us) + REFUSAL_US;
+    CHECK(h->refusal_us <= h->now_us + 2u * REFUSAL_US); /* one may have waited for the line */
     return true;
 }
 

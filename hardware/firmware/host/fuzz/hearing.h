@@ -35,7 +35,7 @@ typedef struct hearing {
     bool pattern;                     /* the camera's last picture has the octets of hearing_picture() */
     uint16_t pattern_object;          /* that picture */
     uint32_t write_size;              /* of the object that the host sends */
-    uint64_t refused_us;              /* when the host was last told that its session is unknown */
+    uint64_t refusal_us;              /* when the host may be told next that its session is unknown */
 
     uint8_t event[GLINK_EVENT_MAX_BYTES]; /* the last one */
     size_t event_n;
