@@ -37,11 +37,13 @@ Audio = tuple[Received, MicAudio]
 
 
 def listen(t: Trial, duration_ms: float, codec: int | None = None) -> list[Audio]:
-    """Switch capture on, in the codec that fits the line, and hear for so long."""
+    """Switch capture on, in the codec that fits the line, and hear for so long. Raises Violated where nothing comes."""
     mark = len(t.host.log)
     t.ok(Method.CAPTURE_START, CaptureStartArgs(fitting_codec(t) if codec is None else codec))
     t.host.idle(duration_ms)
-    return t.host.since(mark, MicAudio)
+    audio = t.host.since(mark, MicAudio)
+    t.check(bool(audio), f"no AudioFrame came in {duration_ms:g} ms after CaptureStart")
+    return audio
 
 
 def fitting_codec(t: Trial) -> int:

@@ -5,15 +5,18 @@ In virtual time, so that the whole of it takes seconds.
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from tests.support.broken_frames import BROKEN, EchoesInRelease, instead
+from tests.support.broken_frames import BROKEN, EchoesInRelease, Meddler, instead
 
+from lorgnette.firmware_bridge import messages
 from lorgnette.firmware_bridge.codec import message_of, payload_of
 from lorgnette.firmware_bridge.conformance.cases import Case, Level, cases_of, every_case
 from lorgnette.firmware_bridge.conformance.port import RecordedPort, SteppedPort
@@ -279,6 +282,42 @@ def test_a_boot_is_told_of_the_case_in_which_it_happened() -> None:
     report = judge(Reboots(SimulatedFrame(Peripherals(seed=1)), 3_000_000), Level.CORE)
     booted = [number for number, detail in of(report, Verdict.FAILED).items() if "the frame booted" in detail]
     assert len(booted) == 1
+
+
+class Liar(Meddler):
+    """Drops, cuts or changes at random what it says of one kind."""
+
+    KINDS = (
+        *(messages.LedEvent, messages.CaptureEvent, messages.MicAudio, messages.Credit, messages.Pong, messages.Reply),
+        *(messages.PlaybackEnded, messages.PhotoEvent, messages.BulkData, messages.ObjectEvent, messages.Echo),
+    )
+
+    def __init__(self, frame: Steppable, seed: int) -> None:
+        super().__init__(frame)
+        self._rng = random.Random(seed)
+        self._kind = self.KINDS[seed % len(self.KINDS)]
+        self._how = self._rng.choice(["drop", "cut", "change"])
+
+    def up(self, frame: Frame) -> list[Frame]:
+        message = message_of(frame)
+        if not isinstance(message, self._kind) or self._rng.random() < 0.3:
+            return [frame]
+        if self._how == "drop":
+            return []
+        if self._how == "cut":
+            return [replace(frame, payload=frame.payload[: self._rng.randrange(1, 4)])]
+        name = self._rng.choice(fields(message)).name
+        value = getattr(message, name)
+        other = (value ^ 1) & 0xFF if isinstance(value, int) else value[:1]
+        return [instead(frame, replace(message, **{name: other}))]
+
+
+@pytest.mark.parametrize("seed", range(2 * len(Liar.KINDS)))
+def test_whatever_a_frame_says_is_judged(seed: int) -> None:
+    """No lie is a bug of ours: the run ends with a report, or with the frame's being lost."""
+    with contextlib.suppress(DeviceLost, DeviceNotFound):
+        report = judge(Liar(SimulatedFrame(Peripherals()), seed), Level.MEDIA)
+        assert report.complete
 
 
 def test_the_same_seed_is_the_same_run() -> None:
