@@ -20,5 +20,7 @@ say "ruff format" && "$python" -m ruff format --check .
 say "ruff check" && "$python" -m ruff check .
 say "mypy" && "$python" -m mypy
 say "generated messages" && "$python" firmware_bridge/generate.py --check
+say "headers and drawings of the boards" && "$python" hardware/boards/generate.py --check
+say "vectors and cases of conformance" && "$python" tests/update_conformance.py --check
 say "generated parts of README.md" && "$python" tests/update_readme.py --check
 say "pytest" && exec "$python" -m pytest "$@"
