@@ -105,6 +105,16 @@ def test_asked_twice_before_it_is_answered(host: RawHost) -> None:
     assert len(all_of(host.send(m.Ping(token=0)), m.Pong)) == 1
 
 
+def test_a_refusal_names_the_rate_that_the_line_has_then(host: RawHost) -> None:
+    """Asked for something impossible while the change that was promised is under way."""
+    host.connect()
+    host.send(m.SetRate(baud=FAST))
+    host.frame.step(host.now_us, b"", 0)  # it has changed now
+    host.frame.set_baud(FAST)
+    assert one(host.send(m.SetRate(baud=1)), m.RateSet).baud == FAST
+    assert baud(host) == FAST
+
+
 # On trial, and afterwards.
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tests.support.frame_builds import FrameFactory
 from tests.support.raw_host import MS, RawHost, all_of
 
 from lorgnette.firmware_bridge import messages as m
+from lorgnette.firmware_bridge.simulator import Peripherals
 
 SECOND = 1000 * MS
 
@@ -73,6 +75,20 @@ def test_a_loop_that_comes_late_shows(host: RawHost) -> None:
     host.step()
     host.advance(SECOND)
     assert host.stats().loop_worst_us == 4_321
+
+
+def test_nobody_is_late_for_at_once(make_frame: FrameFactory) -> None:
+    """A change of the rate wants to be gone on with at once, and takes as long as the driver takes."""
+    host = RawHost(make_frame(Peripherals(max_baud=2_000_000)))
+    host.connect()
+    host.send(m.SetRate(baud=921_600))
+    for _ in range(2):
+        assert host.next_us <= host.now_us
+        host.now_us += 3 * MS
+        host.step()
+    assert host.next_us > host.now_us
+    host.frame.set_baud(921_600)
+    assert host.stats().loop_worst_us == 0
 
 
 def test_uptime(host: RawHost) -> None:

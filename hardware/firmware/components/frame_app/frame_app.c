@@ -297,10 +297,11 @@ static void report_gestures(frame_app_t *app)
     }
 }
 
+/* Of deadlines that lay ahead: nobody is late for one that says "at once". */
 static void measure_lateness(frame_app_t *app, uint64_t now_us)
 {
     const uint64_t due_us = frame_app_next_us(app);
-    if (now_us <= due_us) return;
+    if (due_us <= app->clock.now_us || now_us <= due_us) return;
     const uint64_t late_us = now_us - due_us;
     const uint32_t shown_us = late_us < UINT32_MAX ? (uint32_t)late_us : UINT32_MAX;
     if (shown_us > app->loop_worst_us) app->loop_worst_us = shown_us;

@@ -28,19 +28,18 @@ void glink_rate_init(glink_rate_t *rate, uint32_t max_baud)
     rate->max_baud = max_baud;
     rate->baud = GLINK_START_BAUD;
     rate->next_baud = GLINK_START_BAUD;
-    rate->asked_baud = GLINK_START_BAUD;
     rate->chunk = chunk_bytes(GLINK_START_BAUD);
 }
 
 void glink_rate_ask(glink_rate_t *rate, uint32_t baud)
 {
-    const bool possible = baud >= GLINK_START_BAUD && baud <= rate->max_baud;
-    rate->asked_baud = possible ? baud : rate->baud;
+    rate->asked_baud = baud;
 }
 
 uint32_t glink_rate_promise(glink_rate_t *rate)
 {
-    rate->next_baud = rate->asked_baud;
+    const bool possible = rate->asked_baud >= GLINK_START_BAUD && rate->asked_baud <= rate->max_baud;
+    rate->next_baud = possible ? rate->asked_baud : rate->baud;
     return rate->next_baud;
 }
 

@@ -16,7 +16,7 @@ typedef struct glink_rate {
     uint32_t max_baud;   /* 0: the line has no rate, and everything else here is 0 too */
     uint32_t baud;       /* now */
     uint32_t next_baud;  /* once what is under way has left */
-    uint32_t asked_baud; /* what the host is promised next */
+    uint32_t asked_baud; /* what the host wants */
     uint32_t chunk;      /* octets of a bulk frame's data, at this rate */
     uint64_t trial_us;   /* on trial: when it is given up */
     bool on_trial;       /* nothing was heard at this rate yet */
@@ -25,10 +25,11 @@ typedef struct glink_rate {
 /* Starts at GLINK_START_BAUD, which the driver has set; without a rate where `max_baud` is 0. */
 void glink_rate_init(glink_rate_t *rate, uint32_t max_baud);
 
-/* The host asks for `baud`. What cannot be had is answered with the present rate. */
+/* The host asks for `baud`. */
 void glink_rate_ask(glink_rate_t *rate, uint32_t baud);
 
-/* The answer goes out: returns the rate that the line has behind it. */
+/* The answer goes out. Returns the rate that the line has behind it: the one asked for, or the present one where that
+ * cannot be had. */
 uint32_t glink_rate_promise(glink_rate_t *rate);
 
 /* Back to the start, at the next chance. */
