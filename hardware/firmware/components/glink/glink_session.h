@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between session.c (what arrives) and transmit.c (what leaves). Not for applications. Same task as glink.h. */
+/* Between receive.c (what arrives), session.c (what it changes) and transmit.c (what leaves). Not for applications.
+ * Same task as glink.h. */
 #ifndef GLINK_SESSION_H
 #define GLINK_SESSION_H
 
@@ -16,6 +17,18 @@
 
 /* Returns the slots of a channel whose receiver is the frame; 0: it takes nothing there, or without credit. */
 uint16_t glink_session_window(const glink_t *g, uint8_t chan);
+
+/* HELLO: a new nonce ends the session that there is and begins another; the same one is answered again. */
+void glink_session_hello(glink_t *g, const uint8_t *body, size_t n);
+
+/* CONFIRM: opens the session. Returns false when it belongs to another HELLO. */
+bool glink_session_confirm(glink_t *g, const uint8_t *body, size_t n);
+
+/* Ends a session, if there is one, at once: what it still wanted to say is dropped. */
+void glink_session_end(glink_t *g);
+
+/* The host has been silent for too long. It may only have lost its voice, so it is told what happened. */
+void glink_session_leave(glink_t *g);
 
 /* Forgets the session and whatever waits in it. */
 void glink_session_close(glink_t *g);
