@@ -62,7 +62,7 @@ static int32_t camera_start(void *ctx)
     frame_sim_t *sim = ctx;
     const int32_t ms = sim->hal.camera_start(sim->hal.ctx, sample_now(sim));
     if (ms < 0) return ms;
-    sim->photo_us = sim->now_us + (uint32_t)ms * 1000u;
+    sim->photo_us = sim->now_us + (uint64_t)((uint32_t)ms * 1000u); /* 32 bits of microseconds are an hour */
     return 0;
 }
 
