@@ -69,11 +69,12 @@ class PhotoTaker:
         self._now_s = now_s
         if self._step is _Step.ASKED:
             self._reported[event.object] = event
-        elif event.object == self._object and self._step is _Step.EXPOSING:
-            if event.status == PhotoStatus.OK:
-                self._read()
-            else:
+        elif event.object == self._object and not self.over:
+            if event.status != PhotoStatus.OK:
+                self._abandon_read()
                 self._end(_failure(event.status))
+            elif self._step is _Step.EXPOSING:
+                self._read()
 
     def on_object(self, event: ObjectReceived | ObjectFailed, now_s: float) -> None:
         self._now_s = now_s
@@ -96,8 +97,7 @@ class PhotoTaker:
         if self.over:
             return
         if now_s >= self._give_up_s:
-            if self._step is _Step.READING:
-                self._link.abandon_read()
+            self._abandon_read()
             self._end(RequestTimeout("The photo did not arrive in time.", "Try again, with a longer --timeout."))
         elif self._step is _Step.EXPOSING and self._read_s is not None and now_s >= self._read_s:
             self._read()
@@ -114,6 +114,10 @@ class PhotoTaker:
             self._link.read_object(self._object)
         except LocalProtocolError as error:  # the session ended with this very event still on its way
             self._end(error)
+
+    def _abandon_read(self) -> None:
+        if self._step is _Step.READING:
+            self._link.abandon_read()
 
     def _end(self, outcome: bytes | BridgeError) -> None:
         self._step = _Step.OVER

@@ -131,9 +131,11 @@ def test_asking_too_early_is_asking_again(status: RpcStatus) -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in PhotoStatus if s != PhotoStatus.OK])
-def test_a_failed_photo_says_why(status: PhotoStatus) -> None:
+@pytest.mark.parametrize("asked", [False, True], ids=["at once", "while the picture is asked for"])
+def test_a_failed_photo_says_why(status: PhotoStatus, asked: bool) -> None:
     rig = Rig()
     rig.accept()
+    assert len(rig.at(1.6 if asked else 0.5)) == asked
     rig.send(PhotoEvent(1, status, 0, 0))
     assert isinstance(rig.error, RequestRefused)
     assert rig.error.remedy
