@@ -28,10 +28,7 @@ class _Lib:
         hal: _CData,
         jpeg: _CData,
         jpeg_cap: int,
-        seed: int,
-        boot: int,
-        capabilities: int,
-        max_baud: int,
+        boot: _CData,
         /,
     ) -> None: ...
     def frame_sim_step(

@@ -43,6 +43,7 @@ PANIC_TEXT = (
     b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
     b"Backtrace: 0x4037a6f1:0x3fc98cc0 0x42009d4e:0x3fc98ce0\r\n\r\nRebooting...\r\n"
 )
+BROWNOUT_TEXT = b"\r\nE BOD: Brownout detector was triggered\r\n\r\n"
 AT_TEXT = b"AT\r\nATE1 E0\r\nAT+CGMI\r\n"
 TEXTS = (BOOT_TEXT, PANIC_TEXT, AT_TEXT)
 

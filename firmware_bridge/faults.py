@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 
+class SupplyFailed(Exception):
+    """A part of the frame draws more current than its supply gives: raised from within a step, it resets the frame."""
+
+
 class Kind(NamedTuple):
     """The values that an option takes. `read` raises ValueError."""
 
@@ -50,6 +54,7 @@ _time = _number(0, 86_400)
 _CHANCE = Kind("a chance from 0 to 1", "0.01", _number(0, 1))
 _MS = Kind("a number of milliseconds from 0 to 60000", "20", _number(0, 60_000))
 _BAUD = Kind("a rate from 1200 to 20000000 baud", "921600", lambda text: int(_number(1200, 20_000_000)(text)))
+_TIME = Kind("a number of seconds from 0 to 86400", "10", _time)
 _TIMES = Kind("a list of seconds, such as 10 or 10,20", "10", lambda text: tuple(map(_time, _parts(text))))
 _SPANS = Kind(
     "a list of AT:FOR in seconds, such as 5:2 or 5:2,20:1", "5:2", lambda text: tuple(map(_span, _parts(text)))
@@ -78,7 +83,10 @@ FAULTS: dict[str, Option] = {
     "rate": Option("rate_baud", _BAUD, "the line takes the time of a UART at this rate"),
     "latency": Option("latency_ms", _MS, "what comes to the host waits for 62 octets or this long (FTDI: 16)"),
     "unplug": Option("unplug_s", _SPANS, "the cable is out: from when on, for how long"),
-    "reset": Option("reset_s", _TIMES, "the frame crashes and boots again at these times"),
+    "reset": Option("reset_s", _TIMES, "the frame boots again at these times"),
+    "panic": Option("panic_s", _TIMES, "the frame crashes and boots again at these times"),
+    "brownout": Option("brownout_s", _TIMES, "the frame's supply breaks down and it boots again at these times"),
+    "mute": Option("mute_s", _TIME, "from when on nothing passes either way, though the port stays"),
     "bootlog": Option("bootlog", _FLAG, "the line begins with a boot log, and with AT to the frame"),
 }
 EXAMPLE = "drop=0.01&flip=1e-5"
@@ -102,6 +110,9 @@ class Faults:
     latency_ms: float = 0.0
     unplug_s: tuple[tuple[float, float], ...] = ()
     reset_s: tuple[float, ...] = ()
+    panic_s: tuple[float, ...] = ()
+    brownout_s: tuple[float, ...] = ()
+    mute_s: float | None = None
     bootlog: bool = False
 
 

@@ -12,15 +12,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import DeviceLost
-from .fault_line import AT_TEXT, BOOT_TEXT, ENDLESS, PANIC_TEXT, Line
-from .faults import Faults
-from .messages import START_BAUD
+from .fault_line import AT_TEXT, BOOT_TEXT, BROWNOUT_TEXT, ENDLESS, PANIC_TEXT, Line
+from .faults import Faults, SupplyFailed
+from .messages import START_BAUD, ResetReason
 
 if TYPE_CHECKING:
     from .sim_transport import Steppable
 
 BOOT_US = 300_000
 """From a reset to the frame's first words, its boot log aside: an ESP32-S3 with its usual boot loader."""
+RESETS = {
+    "reset": (ResetReason.SOFTWARE, b"", ""),
+    "panic": (ResetReason.PANIC, PANIC_TEXT, "crashed: LoadProhibited at 0x4037a6f1, core 0, {:d} s after boot"),
+    "brownout": (ResetReason.BROWN_OUT, BROWNOUT_TEXT, ""),
+}
+"""Why a frame boots again: its own word for it, what it prints before its boot log, and the line that it keeps for its
+log, which reads as hardware/firmware/main/panic_note.c writes it."""
 POLL_US = 2000
 """How often a frame is stepped that has more to say than the line takes."""
 
@@ -38,7 +45,7 @@ class FaultyFrame:
 
     Attributes:
         down, up: the directions, towards the frame and towards the host.
-        counts: how often the frame was reset and unplugged.
+        counts: what befell the frame, by the words of faults.FAULTS.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class FaultyFrame:
         *,
         up: Faults | None = None,
         uart: bool = False,
+        tell: Callable[[ResetReason, str], object] = lambda reason, note: None,
     ) -> None:
         """`boot` makes the frame, once more at each reset.
 
@@ -56,6 +64,7 @@ class FaultyFrame:
             faults: of both directions, and what befalls the frame.
             up: of the direction to the host, where it differs.
             uart: the line has a rate, the one that `set_baud` sets; `faults.rate_baud` is the most that it carries.
+            tell: called before the frame is made again: why, and the line that the old one has kept for its log.
         """
         rng = random.Random(seed)
         self.down, self.up = Line(faults, rng), Line(up or faults, rng, to_host=True)
@@ -63,9 +72,10 @@ class FaultyFrame:
         self._boot = boot
         self._frame = boot()
         self._uart = uart
+        self._tell = tell
         self._faults = faults
         self._baud = START_BAUD
-        self._boots_us = 0  # the frame is dead until then
+        self._boots_us = 0  # its newest boot: the frame is dead until then
         self._away_us = 0  # the cable is out until then
         self._happens: list[tuple[int, str, int]] | None = None  # (at, what, for how long), what is still to come
         self.set_baud(START_BAUD)
@@ -85,9 +95,7 @@ class FaultyFrame:
             tx, next_us = b"", self._boots_us
         else:
             may_send = self.up.room(now_us) if plugged else ENDLESS
-            tx, next_us = self._frame.step(now_us, heard, may_send)
-            if next_us <= now_us and len(tx) >= may_send:  # more waits; its own deadlines are not to be overslept
-                next_us = max(now_us + 1, min(self.up.ready_us(), now_us + POLL_US))
+            tx, next_us = self._live(now_us, heard, may_send)
         if self._happens:
             next_us = min(next_us, self._happens[0][0])
         if not plugged:
@@ -95,6 +103,16 @@ class FaultyFrame:
         self.up.put(now_us, tx)
         arrived = self.up.take(now_us, room)
         return arrived, min(next_us, self.down.next_us(), self.up.next_us())
+
+    def _live(self, now_us: int, heard: bytes, room: int) -> tuple[bytes, int]:
+        try:
+            tx, next_us = self._frame.step(now_us, heard, room)
+        except SupplyFailed:
+            self._happen(now_us, "brownout", 0)
+            return b"", self._boots_us
+        if next_us <= now_us and len(tx) >= room:  # more waits; its own deadlines are not to be overslept
+            next_us = max(now_us + 1, min(self.up.ready_us(), now_us + POLL_US))
+        return tx, next_us
 
     def set_baud(self, baud: int) -> None:
         """The host's side of the line has this rate now."""
@@ -128,22 +146,33 @@ class FaultyFrame:
             return now_us + round(1e6 * time_s)
 
         faults = self._faults
-        resets = [(at(time_s), "reset", BOOT_US) for time_s in faults.reset_s]
-        unplugs = [(at(time_s), "unplug", round(1e6 * for_s)) for time_s, for_s in faults.unplug_s]
-        self._happens = sorted(resets + unplugs)
+        self._boots_us = now_us
+        times = {"reset": faults.reset_s, "panic": faults.panic_s, "brownout": faults.brownout_s}
+        happens = [(at(time_s), word, 0) for word, times_s in times.items() for time_s in times_s]
+        happens += [(at(time_s), "unplug", round(1e6 * for_s)) for time_s, for_s in faults.unplug_s]
+        if faults.mute_s is not None:
+            happens.append((at(faults.mute_s), "mute", 0))
+        self._happens = sorted(happens)
         if faults.bootlog:
             self.up.put(now_us, BOOT_TEXT)
             self.down.put(now_us, AT_TEXT)
 
     def _happen(self, at_us: int, what: str, length_us: int) -> None:
-        """Either way, what was on its way is lost."""
+        """Whatever it is, what was on its way is lost."""
         self.counts[what] += 1
         self.down.cut()
         self.up.cut()
         if what == "unplug":
             self._away_us = at_us + length_us
-            return
-        self._boots_us = at_us + length_us
+        elif what == "mute":
+            self.cut()
+        else:
+            self._reset(at_us, what)
+
+    def _reset(self, at_us: int, what: str) -> None:
+        reason, text, note = RESETS[what]
+        self._tell(reason, note.format(max(0, at_us - self._boots_us) // 1_000_000))
+        self._boots_us = at_us + BOOT_US
         self._frame = self._boot()  # the old one is not closed: its parts live on
         self._frame.set_baud(self._baud)
-        self.up.put(at_us, PANIC_TEXT + BOOT_TEXT)
+        self.up.put(at_us, text + BOOT_TEXT)

@@ -20,7 +20,8 @@ def no_answer(port_name: str, has_rate: bool, evidence: bytes, timeout_s: float)
             f"Something answers on {where}, but it is no lorgnette frame{sample}.",
             "Choose another port (lorgnette devices), or put the firmware on it (hardware/README.md)",
         )
-    remedy = "Check the cable, press the board's RESET button, and see that it runs lorgnette's firmware"
+    # Some resets leave an ESP32-S3's USB port open and dead until its power is cycled (esp-idf issue 18996).
+    remedy = "Press the board's RESET button, then unplug it for a moment; see that it runs lorgnette's firmware"
     if port_name.startswith("socket://"):
         remedy = "See whether another program is connected to it: a serial server serves one at a time"
     return DeviceNotFound(
@@ -33,7 +34,10 @@ def fell_silent(rate_refused: str | None) -> DeviceLost:
     sentence = f"The frame has been silent for {DEAD_AFTER_MS / 1000:.0f} s"
     if rate_refused is not None:
         return DeviceLost(f"{sentence}; before that {rate_refused}.", f"Stay at the first rate: --baud {START_BAUD}")
-    return DeviceLost(f"{sentence}.", "Check the cable and the frame's power; lorgnette doctor looks at each part.")
+    return DeviceLost(
+        f"{sentence}.",
+        "Check the cable and the frame's power, or press its RESET button; lorgnette doctor looks at each part.",
+    )
 
 
 def echo(port_name: str) -> RemoteProtocolError:

@@ -192,7 +192,7 @@ class Session:
             case RateSet():
                 pass  # the link's own affair
             case LogText():
-                return [ConsoleText(printable_text(message.text))]
+                return [ConsoleText(printable_text(message.text).rstrip("\n") + "\n")]  # each is a whole line
             case _ if isinstance(message, FrameMessage):
                 if isinstance(message, PlaybackEnded):
                     self._speaker.flush(message.stream)  # it may have starved with the rest still here

@@ -46,7 +46,8 @@ def simulated_frame(url: str, parts: Peripherals) -> FaultyFrame:
     from .simulator.core import SimulatedFrame
     from .simulator.url import sim_faults
 
-    return FaultyFrame(lambda: SimulatedFrame(parts), sim_faults(url), parts.seed, uart=parts.max_baud > 0)
+    faults, uart = sim_faults(url), parts.max_baud > 0
+    return FaultyFrame(lambda: SimulatedFrame(parts), faults, parts.seed, uart=uart, tell=parts.reset)
 
 
 class SimTransport:

@@ -21,6 +21,7 @@ from lorgnette.cli.exit_codes import MEANINGS
 from lorgnette.cli.main import COMMANDS, SECTIONS, cli
 from lorgnette.cli.settings import KEYS
 from lorgnette.firmware_bridge.faults import FAULTS
+from lorgnette.firmware_bridge.simulator.camera import CAMERA_FAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs/help.md")
@@ -59,6 +60,7 @@ def hooks_table() -> str:
 def faults_table() -> str:
     rows = ["| fault | value | meaning |", "|---|---|---|"]
     rows += [f"| `{word}` | {option.kind.what} | {option.meaning} |" for word, option in FAULTS.items()]
+    rows += [f"| `camera` | fault:{word} | {meaning} |" for word, meaning in CAMERA_FAULTS.items()]
     return "\n".join(rows)
 
 

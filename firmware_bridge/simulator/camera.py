@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..faults import SupplyFailed
 from .picture import built_in_picture
 
 EXPOSURE_MS = 100
@@ -11,6 +12,16 @@ EXPOSURE_MS = 100
 
 class CameraFailed(Exception):
     """There is no picture to be had. The frame reports it as a failed capture."""
+
+
+CAMERA_FAULTS = {
+    "concatenated": "its buffer holds three pictures in a row, the last one cut",
+    "no-eoi": "its picture has no end",
+    "null": "it gives no picture",
+    "late": "it gives one after seven seconds",
+    "brownout": "a photo takes more current than the supply gives",
+}
+LATE_MS = 7000
 
 
 class ImageCamera:
@@ -61,3 +72,28 @@ class ImageCamera:
         if not pictures:
             raise CameraFailed(f"{self._path}: no JPEG in this folder")
         return pictures[self.taken % len(pictures)].read_bytes()
+
+
+class FaultyCamera(ImageCamera):
+    """A camera that does what CAMERA_FAULTS says of `fault`, with the test picture."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def start(self) -> int:
+        return LATE_MS if self._fault == "late" else super().start()
+
+    def take(self) -> bytes:
+        """Raises SupplyFailed where the frame does not survive it, else as ImageCamera."""
+        picture = super().take()
+        match self._fault:
+            case "concatenated":
+                return 2 * picture + picture[: len(picture) // 2]
+            case "no-eoi":
+                return picture[:-2]
+            case "null":
+                raise CameraFailed("no frame buffer")
+            case "brownout":
+                raise SupplyFailed
+        return picture

@@ -65,16 +65,20 @@ class SimulatedFrame(SteppedFrame):
         self._jpeg = ffi.new("uint8_t[]", MAX_OBJECT_BYTES)
         self._out = ffi.new("uint8_t[]", MAX_TX_BYTES)
         self._out_buffer = ffi.buffer(self._out)
-        lib.frame_sim_init(
-            self._sim,
-            self._hal,
-            self._jpeg,
-            MAX_OBJECT_BYTES,
-            self.peripherals.seed & 0xFFFF_FFFF,
-            self.peripherals.boots,
-            int(self.peripherals.capabilities),
-            self.peripherals.max_baud,
+        note = ffi.new("char[]", self.peripherals.note)
+        boot = ffi.new(
+            "frame_sim_boot_t *",
+            {
+                "seed": self.peripherals.seed & 0xFFFF_FFFF,
+                "number": self.peripherals.boots,
+                "capabilities": int(self.peripherals.capabilities),
+                "max_baud": self.peripherals.max_baud,
+                "reset_reason": int(self.peripherals.reset_reason),
+                "note": note,
+                "note_n": len(self.peripherals.note),
+            },
         )
+        lib.frame_sim_init(self._sim, self._hal, self._jpeg, MAX_OBJECT_BYTES, boot)
         self._raise_if_failed()
 
     def _run(self, now_us: int, button: bool, rx: bytes, room: int) -> tuple[bytes, int]:

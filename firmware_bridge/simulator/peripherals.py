@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..messages import START_BAUD, Capability, Led, PhotoStatus
+from ..messages import MAX_LOG_BYTES, START_BAUD, Capability, Led, PhotoStatus, ResetReason
 from .button import ScriptedButton
 from .camera import CameraFailed, ImageCamera
 from .microphone import ScriptedMicrophone
@@ -66,6 +66,11 @@ class Peripherals:
         """The rate that the frame's side of the line has now; 0 where it has none."""
         self.boots = 0
         """How many frames have been made with these parts: each is another boot of the same frame."""
+        self.reset_reason = ResetReason.UNKNOWN
+        """Why the frame booted last."""
+        self.note = b""
+        """The line that the boot before left for the frame's log: ASCII, at most MAX_LOG_BYTES of it."""
+        self._coming: tuple[ResetReason, bytes] = (ResetReason.POWER_ON, b"")  # of the next boot
         self.changes: list[PartChange] = []
         """What the frame switched, in the order in which it did."""
         self.camera_on = False
@@ -87,11 +92,16 @@ class Peripherals:
         """Finish what is being written."""
         self.speaker.close()
 
+    def reset(self, reason: ResetReason, note: str = "") -> None:
+        """The frame ends here, for this reason, and leaves a line for its log; another one is made with these parts."""
+        self._coming = reason, note.encode("ascii")[:MAX_LOG_BYTES]
+
     # What a frame calls when it is made, and while it is stepped.
 
     def on_boot(self) -> None:
         """The frame starts, perhaps again: its sample clock is 0, and nothing is on."""
         self.boots += 1
+        (self.reset_reason, self.note), self._coming = self._coming, (ResetReason.SOFTWARE, b"")
         self.baud = START_BAUD if self.max_baud else 0
         if self.microphone.on:
             self.on_mic_enable(0, 0)

@@ -3,7 +3,8 @@
 The same C sources as in `core.py`, built as a program: with sanitizers, or for another instruction set and run in an
 emulator. Its peripherals are messages in between:
 
-    start      child: "HAL2"          parent: u32 seed, u32 boot, u32 capabilities, u32 max_baud
+    start      child: "HAL3"          parent: u32 seed, u32 boot, u32 capabilities, u32 max_baud, u32 reset_reason,
+                                              u32 n, n characters that the boot before this one left for the log
     step       parent: u64 now_us, u8 button, u32 room, u32 n, n octets for the frame
     meanwhile  child: one letter and its arguments, as often as it needs a peripheral; the parent answers some
     end        child: "D", u64 next_us, u32 m, m <= room octets of the frame
@@ -24,7 +25,7 @@ from ..errors import DeviceLost, SimulatorUnavailable
 from .peripherals import Peripherals
 from .stepped import SteppedFrame
 
-GREETING = b"HAL2"
+GREETING = b"HAL3"
 MAX_BLOCK_SAMPLES = 4096
 """The frame moves blocks of 320 samples; more than this is a broken stream."""
 _EXIT_TIMEOUT_S = 30.0
@@ -66,7 +67,7 @@ class PipeFrame(SteppedFrame):
             raise SimulatorUnavailable(f"{argv[-1]} is no simulated frame, or one of another version")
         parts = self.peripherals
         start = (parts.seed & 0xFFFF_FFFF, parts.boots, int(parts.capabilities), parts.max_baud)
-        self._write(struct.pack("<IIII", *start))
+        self._write(struct.pack("<IIIIII", *start, parts.reset_reason, len(parts.note)) + parts.note)
 
     def _run(self, now_us: int, button: bool, rx: bytes, room: int) -> tuple[bytes, int]:
         try:

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 from ..errors import DeviceNotFound
 from ..faults import EXAMPLE as FAULTS_EXAMPLE
 from ..faults import FAULTS, Faults, parse_faults
-from ..messages import SAMPLE_RATE_HZ
-from .camera import CameraFailed, ImageCamera
+from ..messages import SAMPLE_RATE_HZ, Capability
+from .camera import CAMERA_FAULTS, CameraFailed, FaultyCamera, ImageCamera
 from .microphone import ScriptedMicrophone
 from .peripherals import Peripherals
 from .speaker import SpeakerRecorder
@@ -22,6 +22,8 @@ from .speaker import SpeakerRecorder
 SCHEME = "sim"
 OPTIONS = ("mic", "camera", "speaker", "battery", "seed", "line")
 ALL_OPTIONS = (*OPTIONS, *FAULTS)
+PARTS = {"mic": Capability.MICROPHONE, "camera": Capability.CAMERA, "speaker": Capability.SPEAKER}
+"""What a frame need not have: `mic=none`."""
 EXAMPLE = "sim://?mic=file:question.wav&camera=photo.jpg&speaker=file:answer.wav&battery=80&seed=1"
 MAX_WAV_BYTES = 1 << 30
 MAX_BAUD = {"usb": 0, "uart": 2_000_000}
@@ -43,12 +45,18 @@ def parse_sim_url(url: str, *, microphone: ScriptedMicrophone | None = None) -> 
     """
     options = _options(url)
     _faults(options)
+    without = Capability(0)
+    for word, part in PARTS.items():
+        if options.get(word) == "none":
+            del options[word]
+            without |= part
     return Peripherals(
         microphone=microphone or _microphone(options.get("mic")),
         camera=_camera(options.get("camera")),
         speaker=_speaker(options.get("speaker")),
         battery_percent=_battery(options.get("battery", "80")),
         seed=_number("seed", options.get("seed", "0"), 0xFFFF_FFFF),
+        without=without,
         max_baud=_max_baud(options.get("line", "usb")),
     )
 
@@ -115,7 +123,9 @@ def _microphone(value: str | None) -> ScriptedMicrophone:
         return ScriptedMicrophone(keep=False)
     kind, _, name = value.partition(":")
     if kind != "file" or not name:
-        raise DeviceNotFound(f"mic={value}: not something that a frame can hear here", "write mic=file:question.wav")
+        raise DeviceNotFound(
+            f"mic={value}: not something that a frame can hear here", "write mic=file:question.wav, or mic=none"
+        )
     return ScriptedMicrophone(read_wav(Path(name)), finite=True, keep=False)
 
 
@@ -125,7 +135,7 @@ def _speaker(value: str | None) -> SpeakerRecorder:
     kind, _, name = value.partition(":")
     if kind != "file" or not name:
         raise DeviceNotFound(
-            f"speaker={value}: not something that a frame can play to", "write speaker=file:answer.wav"
+            f"speaker={value}: not something that a frame can play to", "write speaker=file:answer.wav, or speaker=none"
         )
     try:
         return SpeakerRecorder(Path(name))
@@ -136,7 +146,14 @@ def _speaker(value: str | None) -> SpeakerRecorder:
 def _camera(value: str | None) -> ImageCamera | None:
     if value is None:
         return None
-    path, remedy = Path(value), "name a JPEG file or a folder of JPEG files"
+    kind, _, fault = value.partition(":")
+    if kind == "fault":
+        if fault not in CAMERA_FAULTS:
+            raise DeviceNotFound(
+                f"camera={value}: not a fault that a camera has", f"write camera=fault: and {', '.join(CAMERA_FAULTS)}"
+            )
+        return FaultyCamera(fault)
+    path, remedy = Path(value), "name a JPEG file or a folder of JPEG files, or write camera=none"
     if not (path.is_file() or path.is_dir()):  # a device such as /dev/zero has no end
         raise DeviceNotFound(f"camera={value}: no such file or folder", remedy)
     camera = ImageCamera(path)

@@ -239,7 +239,7 @@ def test_repair_ends_every_fault() -> None:
 def test_every_option_is_read() -> None:
     text = (
         "flip=1e-6&drop=0.01&lose=0.02&truncate=0.03&duplicate=0.04&reorder=0.05&splice=0.06&stall=0.07&stall_ms=400"
-        "&delay=20&rate=921600&latency=16&unplug=5:2,20:1&reset=10,30&bootlog=1"
+        "&delay=20&rate=921600&latency=16&unplug=5:2,20:1&reset=10,30&panic=40&brownout=50,60&mute=70&bootlog=1"
     )
     assert parse_fault_text(text) == Faults(
         flip=1e-6,
@@ -256,6 +256,9 @@ def test_every_option_is_read() -> None:
         latency_ms=16.0,
         unplug_s=((5.0, 2.0), (20.0, 1.0)),
         reset_s=(10.0, 30.0),
+        panic_s=(40.0,),
+        brownout_s=(50.0, 60.0),
+        mute_s=70.0,
         bootlog=True,
     )
     assert {word + "=" for word in FAULTS} == {pair.split("=")[0] + "=" for pair in text.split("&")}
@@ -283,6 +286,7 @@ def test_every_example_can_be_typed(option: tuple[str, object]) -> None:
         ("unplug=5", "unplug=5: not a list of AT:FOR in seconds"),
         ("unplug=5:x", "not a list of AT:FOR"),
         ("reset=", "not a list of seconds"),
+        ("mute=1,2", "mute=1,2: not a number of seconds from 0 to 86400; write it like mute=10"),
         ("reset=" + ",".join("1" * 200), "not a list of seconds"),
         ("bootlog=yes", "bootlog=yes: not 0 or 1"),
         ("drop=0.1&drop=0.2", "'drop' is given twice"),

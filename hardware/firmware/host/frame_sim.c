@@ -157,8 +157,8 @@ static uint32_t spread(uint32_t x)
     return x ^ (x >> 16);
 }
 
-void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t boot, uint32_t capabilities, uint32_t max_baud)
+void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap,
+                    const frame_sim_boot_t *boot)
 {
     const frame_hal_t board = {.ctx = sim,
                                .led = led,
@@ -167,17 +167,17 @@ void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg,
                                .camera_start = camera_start,
                                .camera_stop = camera_stop,
                                .battery_percent = battery_percent,
-                               .max_baud = max_baud,
+                               .max_baud = boot->max_baud,
                                .set_rate = set_rate};
-    glink_hello_ack_t identity = {.boot_id = spread(seed + boot),
-                                  .reset_reason = boot > 1u ? GLINK_RESET_REASON_SOFTWARE : GLINK_RESET_REASON_POWER_ON,
+    glink_hello_ack_t identity = {.boot_id = spread(boot->seed + boot->number),
+                                  .reset_reason = (uint8_t)boot->reset_reason,
                                   .led_kind = GLINK_LED_KIND_SOFTWARE,
-                                  .capabilities = capabilities,
+                                  .capabilities = boot->capabilities,
                                   .build_hash = FRAME_SIM_BUILD_HASH,
                                   .device_id = {'s', 'i', 'm', '-'},
                                   .firmware_version = FRAME_APP_VERSION,
                                   .name = "simulated frame"};
-    const uint32_t id = spread(seed);
+    const uint32_t id = spread(boot->seed);
     for (unsigned i = 0; i < 4u; i++) identity.device_id[4u + i] = (uint8_t)(id >> (8u * i));
 
     sim->hal = *hal;
@@ -185,6 +185,7 @@ void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg,
     sim->jpeg_cap = jpeg_cap;
     sim->photo_us = GLINK_NEVER;
     frame_app_init(&sim->app, &board, &identity, (uint16_t)identity.boot_id);
+    if (boot->note_n > 0u) glink_log(&sim->app.link, boot->note, boot->note_n);
 }
 
 uint32_t frame_sim_step(frame_sim_t *sim, uint64_t now_us, uint8_t button, const uint8_t *rx, uint32_t n,

@@ -32,14 +32,23 @@ typedef struct frame_sim_hal {
     void (*set_rate)(void *ctx, uint32_t sample, uint32_t baud); /* the frame's side of the line has this rate now */
 } frame_sim_hal_t;
 
+/* What a boot begins with. */
+typedef struct frame_sim_boot {
+    uint32_t seed;         /* makes the device id; with `number`, the boot id and the session numbers */
+    uint32_t number;       /* counts the boots from 1 */
+    uint32_t capabilities; /* bits of HELLO_ACK */
+    uint32_t max_baud;     /* the line's highest rate, 0 where it has none */
+    uint32_t reset_reason; /* of HELLO_ACK */
+    const char *note;      /* `note_n` characters that the boot before this one left for the log */
+    uint32_t note_n;
+} frame_sim_boot_t;
+
 /* Octets that a frame_sim_t needs, aligned for a uint64_t; they must be zero. */
 uint32_t frame_sim_bytes(void);
 
-/* `jpeg` is the camera's buffer. `seed` makes the device id; with `boot`, which counts the boots from 1, it makes the
- * boot id and the session numbers. `capabilities` are the bits of HELLO_ACK; `max_baud` is the line's highest rate, 0
- * where it has none. */
-void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap, uint32_t seed,
-                    uint32_t boot, uint32_t capabilities, uint32_t max_baud);
+/* `jpeg` is the camera's buffer, which stays; what `hal` and `boot` point to need not. */
+void frame_sim_init(frame_sim_t *sim, const frame_sim_hal_t *hal, uint8_t *jpeg, uint32_t jpeg_cap,
+                    const frame_sim_boot_t *boot);
 
 /* Lives until `now_us`, hears `n` octets, speaks up to `cap`, which is the room of the line. `button` is the button's
  * level since the last step. What the room was too short for waits; frame_sim_next_us() is not later than `now_us` then.

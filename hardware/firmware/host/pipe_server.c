@@ -2,8 +2,8 @@
 /* The simulated frame as a program of its own, in lock-step with its parent over standard input and output: for
  * sanitizers, and for the same sources compiled for another instruction set and run in an emulator.
  *
- * All integers are little-endian. First the child writes "HAL2"; the parent answers u32 seed, u32 boot,
- * u32 capabilities, u32 max_baud.
+ * All integers are little-endian. First the child writes "HAL3"; the parent answers u32 seed, u32 boot,
+ * u32 capabilities, u32 max_baud, u32 reset_reason, u32 n, n characters of the boot before: see frame_sim_boot_t.
  * Then, for each step, the parent writes u64 now_us, u8 button, u32 room, u32 n, n octets for the frame; the child writes
  * any number of the messages below and then 'D' u64 next_us, u32 m, m <= room octets of the frame. End of input ends the
  * child.
@@ -202,12 +202,18 @@ int program_main(void)
     frame_sim_t *sim = (frame_sim_t *)(void *)frame;
     if (frame_sim_bytes() > sizeof frame) program_exit(EXIT_TOO_LONG);
 
-    put("HAL2", 4u);
-    const uint32_t seed = (uint32_t)get_uint(4u, EXIT_DONE);
-    const uint32_t boot = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-    const uint32_t capabilities = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-    const uint32_t max_baud = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
-    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, seed, boot, capabilities, max_baud);
+    put("HAL3", 4u);
+    char note[GLINK_MAX_LOG_BYTES];
+    frame_sim_boot_t boot = {.note = note};
+    boot.seed = (uint32_t)get_uint(4u, EXIT_DONE);
+    boot.number = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    boot.capabilities = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    boot.max_baud = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    boot.reset_reason = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    boot.note_n = (uint32_t)get_uint(4u, EXIT_PARENT_GONE);
+    if (boot.note_n > sizeof note) program_exit(EXIT_TOO_LONG);
+    get(note, boot.note_n, EXIT_PARENT_GONE);
+    frame_sim_init(sim, &hal, jpeg_buffer, sizeof jpeg_buffer, &boot);
 
     for (;;) {
         const uint64_t now_us = get_uint(8u, EXIT_DONE);

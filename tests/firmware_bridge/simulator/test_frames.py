@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.frame_builds import SANITIZER_ENV, SANITIZERS, FrameFactory, compile_c, need_flags
-from tests.support.raw_host import MS, RawHost, all_of
+from tests.support.raw_host import MS, RawHost, all_of, one
 
 from lorgnette.firmware_bridge import messages as m
 from lorgnette.firmware_bridge.errors import DeviceLost, SimulatorUnavailable
@@ -123,7 +123,7 @@ def test_a_program_that_is_no_frame(code: str) -> None:
 
 
 def test_a_program_that_dies_is_quoted() -> None:
-    frame = PipeFrame(python("out.write(b'HAL2'); out.flush(); inp.read(16); sys.exit('stack overflow in audio task')"))
+    frame = PipeFrame(python("out.write(b'HAL3'); out.flush(); inp.read(24); sys.exit('stack overflow in audio task')"))
     with pytest.raises(DeviceLost, match=r"status 1\nstack overflow in audio task"):
         frame.step(0)
     frame.close()  # once it has been said, closing is quiet
@@ -138,7 +138,7 @@ def test_a_program_that_dies_is_quoted() -> None:
     ],
 )
 def test_a_program_that_breaks_the_stream(answer: str, complaint: str) -> None:
-    frame = PipeFrame(python(f"out.write(b'HAL2'); out.flush(); inp.read(16 + 17); out.write({answer})"))
+    frame = PipeFrame(python(f"out.write(b'HAL3'); out.flush(); inp.read(24 + 17); out.write({answer})"))
     with pytest.raises(DeviceLost, match=complaint):
         frame.step(0)
     frame.close()
@@ -151,7 +151,7 @@ int main(int n, char **names)
 {
     (void)names;
     char *block = malloc(8);
-    fputs("HAL2", stdout);
+    fputs("HAL3", stdout);
     fflush(stdout);
     (void)getchar();
     if (block != NULL) block[7 + n] = 'x';
@@ -169,6 +169,19 @@ def test_a_sanitizers_report_is_quoted(tmp_path: Path) -> None:
     frame = PipeFrame([str(tmp_path / "overflow")], env=SANITIZER_ENV)
     with pytest.raises(DeviceLost, match=r"status [1-9]\d*\n.*overflow\.c:11"):  # whichever sanitizer sees it first
         frame.step(0)
+
+
+def test_a_frame_says_why_it_has_booted_and_what_the_boot_before_noted(make_frame: FrameFactory) -> None:
+    parts = Peripherals()
+    assert RawHost(make_frame(parts)).connect().reset_reason == m.ResetReason.POWER_ON
+    assert RawHost(make_frame(parts)).connect().reset_reason == m.ResetReason.SOFTWARE
+    parts.reset(m.ResetReason.PANIC, "crashed: " + "x" * 200)
+    host = RawHost(make_frame(parts))
+    assert host.connect().reset_reason == m.ResetReason.PANIC
+    assert one(host.log, m.LogText).text == b"crashed: " + b"x" * (m.MAX_LOG_BYTES - 9)
+    again = RawHost(make_frame(parts))
+    assert again.connect().reset_reason == m.ResetReason.SOFTWARE
+    assert all_of(again.log + again.advance(1_000_000), m.LogText) == []
 
 
 def test_a_frame_that_boots_again_is_the_same_one_with_nothing_on(make_frame: FrameFactory) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from lorgnette.firmware_bridge.errors import DeviceNotFound
 from lorgnette.firmware_bridge.faults import Faults
+from lorgnette.firmware_bridge.messages import Capability
 from lorgnette.firmware_bridge.simulator import ScriptedMicrophone, parse_sim_url
+from lorgnette.firmware_bridge.simulator.camera import CAMERA_FAULTS, FaultyCamera
 from lorgnette.firmware_bridge.simulator.picture import built_in_picture
 from lorgnette.firmware_bridge.simulator.url import sim_faults
 
@@ -44,6 +46,20 @@ def test_every_option(tmp_path: Path) -> None:
     assert (parts.battery_percent, parts.seed) == (7, 12)
     parts.close()
     assert out.exists()
+
+
+def test_a_bare_board() -> None:
+    parts = parse_sim_url("sim://?mic=none&camera=none&speaker=none&battery=none")
+    assert parts.capabilities == Capability.BUTTON
+    with_some = parse_sim_url("sim://?speaker=none").capabilities
+    assert with_some == Capability.MICROPHONE | Capability.CAMERA | Capability.BUTTON | Capability.BATTERY
+
+
+@pytest.mark.parametrize("fault", CAMERA_FAULTS)
+def test_the_faults_of_a_camera(fault: str) -> None:
+    camera = parse_sim_url(f"sim://?camera=fault:{fault}").camera
+    assert isinstance(camera, FaultyCamera)
+    assert camera.start() == (7000 if fault == "late" else 100)
 
 
 def test_what_runs_for_hours_is_not_kept() -> None:
@@ -86,6 +102,7 @@ def test_a_microphone_of_the_callers_own() -> None:
         ("sim://?mic=file:", "not something that a frame can hear here", "mic=file:"),
         ("sim://?mic=file:/no/such.wav", "No such file", "16 kHz"),
         ("sim://?camera=/no/such.jpg", "no such file or folder", "JPEG"),
+        ("sim://?camera=fault:rain", "not a fault that a camera has", "no-eoi, null, late"),
         ("sim://?camera=/dev/null", "no such file or folder", "JPEG"),
         ("sim://?speaker=host", "not something that a frame can play to", "speaker=file:"),
         ("sim://?speaker=file:/no/such/out.wav", "No such file", "folder that exists"),
@@ -109,7 +126,7 @@ def test_a_folder_without_a_picture(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(b"hello")
     with pytest.raises(DeviceNotFound, match="no JPEG in this folder") as caught:
         parse_sim_url(f"sim://?camera={tmp_path}")
-    assert caught.value.remedy == "name a JPEG file or a folder of JPEG files"
+    assert "name a JPEG file or a folder of JPEG files" in caught.value.remedy
     (tmp_path / "one.jpg").write_bytes(b"jpeg")
     assert parse_sim_url(f"sim://?camera={tmp_path}").camera.take() == b"jpeg"
 
