@@ -27,7 +27,7 @@ from .errors import (
     TransportError,
 )
 from .link import HELLO_TIMEOUT_S, Link
-from .link_events import Crashed
+from .link_events import Crashed, Event
 from .messages import START_BAUD, CloseReason
 from .transport import Transport, open_transport
 
@@ -61,18 +61,28 @@ class Device(DeviceApi):
         baud: int = WANTED_BAUD,
         make_link: Callable[..., Link] = Link,
         keep_crash: Callable[[Crashed], str] | None = None,
+        watcher: Callable[[Event], None] | None = None,
     ) -> None:
         """Shake hands over `transport`; `reopen` brings the port back after it was lost.
 
         `baud` is the rate to switch a UART to. `make_link` takes Link's arguments: `capture.recorder` has one whose
-        Links are recorded.
+        Links are recorded. `watcher`: as for `open`.
 
         Raises:
             BridgeError: nothing answered within `timeout_s`, or something that is no frame of this version.
         """
         link = make_link(transport.name, baud if transport.has_rate else 0)
-        core = DeviceCore(link, lambda: secrets.randbits(32), timeout_s, shielded=True, keep_crash=keep_crash)
+        core = DeviceCore(
+            link,
+            lambda: secrets.randbits(32),
+            timeout_s,
+            shielded=True,
+            keep_crash=keep_crash,
+            patient=watcher is not None,
+        )
         super().__init__(core)
+        if watcher is not None:
+            self.subscribe(watcher)
         self._clock = clock
         self._transport: Transport | None = transport
         self._port_baud = START_BAUD
@@ -85,6 +95,8 @@ class Device(DeviceApi):
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="lorgnette-link", daemon=True)
         self._thread.start()
+        if watcher is not None:
+            return
         try:
             self._settled.wait(timeout_s + GRACE_S)
         except BaseException:  # Ctrl-C during the handshake
@@ -104,6 +116,7 @@ class Device(DeviceApi):
         peripherals: Peripherals | None = None,
         make_link: Callable[..., Link] = Link,
         keep_crash: Callable[[Crashed], str] | None = None,
+        watcher: Callable[[Event], None] | None = None,
     ) -> Self:
         """Open `port` and shake hands.
 
@@ -115,6 +128,9 @@ class Device(DeviceApi):
             make_link: as for `Device`.
             keep_crash: called on the link's thread with what the frame printed of a crash; stores it and returns
                 where, or "". Errors that the crash caused name the place.
+            watcher: subscribed before anything comes. It is told of a handshake that fails (Disconnected), also of the
+                first, and the port is tried again for as long as the device is open: nothing is waited for, and only a
+                port that cannot be opened is raised. Without one, a device that is there has shaken hands.
 
         Raises:
             TransportError: the port cannot be opened, or nothing answers.
@@ -131,7 +147,9 @@ class Device(DeviceApi):
             return open_transport(find(), peripherals)
 
         try:
-            return cls(transport, reopen, timeout_s, baud=baud, keep_crash=keep_crash, make_link=make_link)
+            return cls(
+                transport, reopen, timeout_s, baud=baud, keep_crash=keep_crash, make_link=make_link, watcher=watcher
+            )
         except (DeviceNotFound, RemoteProtocolError) as error:
             raise unanswered(port, error) from error.__cause__
 
@@ -180,7 +198,7 @@ class Device(DeviceApi):
         fault: BridgeError | None = None
         try:
             self._core.port_opened(self._clock())
-            while self._stop is None and (self.connected or self._core.info or not self._core.first_error):
+            while self._stop is None and not self._core.gave_up:
                 self._turn()
         except BaseException as error:  # nobody above would hear of it
             _log.exception("the link's thread failed")

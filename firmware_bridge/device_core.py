@@ -55,6 +55,9 @@ class DeviceCore:
 
     `keep_crash` stores what the frame printed of a crash and returns where, or "".
 
+    With `patient` a first handshake that fails is tried again as any other, each that fails is told to subscribers, and
+    any frame that answers is welcome. Without, the first failure is the end, and later on only the same frame is.
+
     With `shielded` a callback that raises is logged and, when it is a subscriber, dropped: a mistake in one must not
     keep the link from the others. Without, its exception reaches whoever drives the core.
     """
@@ -67,6 +70,7 @@ class DeviceCore:
         *,
         shielded: bool = False,
         keep_crash: Callable[[Crashed], str] | None = None,
+        patient: bool = False,
     ) -> None:
         self.link = link
         self.crashes = CrashWatch(keep_crash)
@@ -77,6 +81,7 @@ class DeviceCore:
         self._nonce = nonce
         self._hello_timeout_s = hello_timeout_s
         self._shielded = shielded
+        self._patient = patient
         self._done: dict[int, Callable[[CallFinished], None]] = {}
         self._photo: PhotoTaker | None = None
         self._jobs: list[ObjectJob] = []
@@ -144,7 +149,10 @@ class DeviceCore:
 
     def port_lost(self, error: BridgeError) -> None:
         self._port_up = False
+        between_handshakes = self.link.state is State.IDLE
         self.link.port_lost(error)
+        if between_handshakes and self._patient:
+            self._publish(Disconnected(error))
 
     def tick(self, now_s: float) -> None:
         self._now_s = now_s
@@ -156,15 +164,24 @@ class DeviceCore:
             self._photo.tick(now_s)
         for job in self._jobs:
             job.tick(now_s)
-        if self._port_up and self.link.state is State.IDLE and self.info is not None and now_s >= self._start_s:
+        if self._waits_to_start and now_s >= self._start_s:
             self._start(now_s)
 
     def next_deadline(self) -> float | None:
         times = [self.link.next_deadline(), self._photo.next_deadline() if self._photo is not None else None]
         times += [job.next_deadline() for job in self._jobs if not job.over]
-        if self._port_up and self.link.state is State.IDLE and self.info is not None:
+        if self._waits_to_start:
             times.append(self._start_s)
         return min((t for t in times if t is not None), default=None)
+
+    @property
+    def gave_up(self) -> bool:
+        """The first handshake has failed, and there will be no other."""
+        return self.info is None and self.first_error is not None and not self._patient
+
+    @property
+    def _waits_to_start(self) -> bool:
+        return self._port_up and self.link.state is State.IDLE and (self.info is not None or self._patient)
 
     def back_off(self) -> float:
         """The next pause before a new attempt, in seconds; each is twice as long as the one before."""
@@ -222,7 +239,7 @@ class DeviceCore:
         """Act on an event; False when it is of no interest outside."""
         match event:
             case Connected(info):
-                if self.info is not None and info.device_id != self.info.device_id:
+                if self.info is not None and info.device_id != self.info.device_id and not self._patient:
                     self.link.port_lost(RemoteProtocolError(f"Another frame ({info.device_id}) answers."))
                     return False
                 came = "connected" if self.info is None else "is back"
@@ -240,7 +257,7 @@ class DeviceCore:
                     self.first_error = error
                 if self._photo is not None:
                     self._photo.on_lost(error)
-                return was  # attempts to come back are quiet
+                return was or self._patient  # attempts to come back are quiet otherwise
             case CallFinished():
                 if (done := self._done.pop(event.call_id, None)) is not None:
                     self.tell(done, event)

@@ -305,6 +305,8 @@ class Link:
             self._evidence += raw[: MAX_EVIDENCE_BYTES - len(self._evidence)]
         if text := text_in(raw):
             self._events.append(ConsoleText(text))
+        else:
+            self.stats.rx_noise_bytes += len(raw)
 
     # --------------------------------------------------------------------------------------- time
     def tick(self, now_s: float) -> None:

@@ -230,6 +230,7 @@ class LinkStats:
     rx_bytes: int = 0
     rx_frames: int = 0
     rx_bad_frames: int = 0  # segments between delimiters that were no valid frame
+    rx_noise_bytes: int = 0  # octets of those in which there was no text either
     rx_foreign_frames: int = 0  # of another session
     rx_duplicate_frames: int = 0
     rx_lost_frames: int = 0  # gaps in a channel's sequence
