@@ -32,11 +32,11 @@ def no_answer(port_name: str, has_rate: bool, evidence: bytes, timeout_s: float)
 def fell_silent(rate_refused: str | None) -> DeviceLost:
     """No frame of the session for too long. `rate_refused`: why the line is not at the rate that was wanted."""
     sentence = f"The frame has been silent for {DEAD_AFTER_MS / 1000:.0f} s"
-    if rate_refused is not None:
-        return DeviceLost(f"{sentence}; before that {rate_refused}.", f"Stay at the first rate: --baud {START_BAUD}")
+    remedy = "Check the cable and the frame's power, or press its RESET button"
+    if rate_refused is None:
+        return DeviceLost(f"{sentence}.", f"{remedy}; lorgnette doctor looks at each part.")
     return DeviceLost(
-        f"{sentence}.",
-        "Check the cable and the frame's power, or press its RESET button; lorgnette doctor looks at each part.",
+        f"{sentence}; before that {rate_refused}.", f"{remedy}; or stay at the first rate: --baud {START_BAUD}"
     )
 
 
