@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from lorgnette.firmware_bridge.codec import message_of, payload_of
 from lorgnette.firmware_bridge.errors import DeviceLost, DeviceNotFound
 from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.faulty_frame import FaultyFrame
+from lorgnette.firmware_bridge.frame import Frame
+from lorgnette.firmware_bridge.messages import MAJOR, MINOR, Channel, Hello, HelloAck
 from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 from lorgnette.firmware_bridge.transport import open_transport
 
 
-class Frame:
+class Stepped:
     """Something to step: asks for every 20 ms, and keeps what it was given and when."""
 
     def __init__(self) -> None:
@@ -31,7 +34,7 @@ class Frame:
 
 
 def test_a_frame_that_breaks_at_the_end_is_closed_all_the_same() -> None:
-    frame = Frame()
+    frame = Stepped()
     port = SimTransport(frame)
     port.write(b"close")
     frame.broken = True
@@ -44,7 +47,7 @@ def test_a_frame_that_breaks_at_the_end_is_closed_all_the_same() -> None:
 def test_what_is_written_late_arrives_late() -> None:
     """A host that comes after four seconds must not be heard four seconds ago, or the frame would take it for gone."""
     now_s = 0.0
-    frame = Frame()
+    frame = Stepped()
     port = SimTransport(frame, clock=lambda: now_s)
     now_s = 4.01
     port.write(b"hello")
@@ -82,6 +85,28 @@ def test_an_unplugged_frame_lives_on_and_is_found_again(monkeypatch: pytest.Monk
     again.close()
     open_transport(url, peripherals=parts).close()
     assert parts.boots == 2, "it was closed for good: this is another one"
+
+
+def test_a_frame_that_is_found_again_is_found_at_the_start_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    url, parts = "sim://?unplug=1:2&seed=6", Peripherals(max_baud=2_000_000)
+    port = open_transport(url, peripherals=parts)
+    port.read(0)
+    port.set_baud(921_600)
+    clock.now_s = 1.5
+    with pytest.raises(DeviceLost, match="unplugged"):
+        port.read(0)
+    port.close()
+    clock.now_s = 3.1
+    again = open_transport(url, peripherals=parts)
+    hello = Frame(Channel.LINK, 0, 1, 0, payload_of(Hello(MAJOR, MINOR, 5, 0))).encode()
+    again.write(b"\0" + hello)
+    answer = b""
+    for clock.now_s in (3.2, 3.3, 3.4):
+        answer += again.read(0)
+    answers = [Frame.decode(piece) for piece in answer.split(b"\0") if piece]
+    assert [type(message_of(frame)) for frame in answers if frame is not None] == [HelloAck]
+    again.close()
 
 
 def test_an_address_has_faults(monkeypatch: pytest.MonkeyPatch) -> None:
