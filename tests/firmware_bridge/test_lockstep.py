@@ -6,7 +6,6 @@ import io
 import itertools
 
 import pytest
-from tests.support.bad_wire import BadWire, Faults
 from tests.support.sound import numbers, ramp
 
 from lorgnette.firmware_bridge.errors import (
@@ -17,6 +16,8 @@ from lorgnette.firmware_bridge.errors import (
     OutcomeUnknown,
     RequestRefused,
 )
+from lorgnette.firmware_bridge.faults import Faults
+from lorgnette.firmware_bridge.faulty_frame import FaultyFrame
 from lorgnette.firmware_bridge.link_events import (
     AudioReceived,
     CallFinished,
@@ -533,12 +534,12 @@ def test_an_interrupt_inside_a_with_block_closes_the_session(peripherals: Periph
 
 def test_a_capture_that_ended_says_why(peripherals: Peripherals) -> None:
     """The frame lost our voice, we did not lose its: it tells us before it closes the session."""
-    deaf = BadWire(SimulatedFrame(peripherals), 1, Faults(), Faults())
+    deaf = FaultyFrame(lambda: SimulatedFrame(peripherals), Faults())
     device = LockstepDevice(deaf, peripherals)
     seen = watch(device)
     start_capture(device)
     device.advance(1.0)
-    deaf.down.faults = Faults(lose=1.0)
+    deaf.down.set_faults(Faults(lose=1.0))
     device.advance(4.1)
     stopped = [m for m in reported(seen) if isinstance(m, CaptureEvent) and not m.on]
     assert [m.reason for m in stopped] == [CaptureStop.HOST_GONE]

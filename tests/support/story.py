@@ -70,7 +70,7 @@ from lorgnette.firmware_bridge.simulator.url import MAX_BAUD
 from tests.support.sound import numbers, ramp
 
 BAD_S = 2.5
-"""How long the cable is bad, unless it is cut for longer."""
+"""How long the cable is bad, unless it is out for longer."""
 RECOVERY_S = 5.5
 """Until everything works again on a good cable: a dead session is noticed after 3 s; then back-off and timeouts."""
 SILENCE_US = 3_000_000 + 25_000
@@ -106,7 +106,8 @@ def faults_of(rng: random.Random) -> Faults:
     def now_and_then(share: float) -> bool:
         return rng.random() < share
 
-    return Faults(
+    befalls = rng.choice(["reset_s", "panic_s", "brownout_s"])
+    drawn = Faults(
         flip=rng.choice([0, 1e-6, 1e-5, 1e-4, 1e-3]),
         drop=chance(),
         lose=chance(),
@@ -120,9 +121,9 @@ def faults_of(rng: random.Random) -> Faults:
         rate_baud=rng.choice([115_200, 460_800, 921_600, 2_000_000]) if now_and_then(0.12) else 0,
         latency_ms=16 if now_and_then(0.1) else 0,
         unplug_s=((rng.uniform(0.2, 2.5), rng.uniform(0.1, 4.0)),) if now_and_then(0.1) else (),
-        reset_s=(rng.uniform(0.2, 2.5),) if now_and_then(0.1) else (),
         bootlog=now_and_then(0.2),
     )
+    return replace(drawn, **{befalls: (rng.uniform(0.2, 2.5),)}) if now_and_then(0.1) else drawn
 
 
 class Camera(ImageCamera):
@@ -344,7 +345,21 @@ class SoundCount:
 class Story:
     """One life of a frame, of the hosts that use it, and of the cable between them."""
 
-    def __init__(self, seed: int, mutate: Mutation | None = None, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults | None = None,
+        *,
+        mutate: Mutation | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """The story of `seed`.
+
+        Args:
+            faults: instead of those that the seed draws.
+            mutate: wraps every boot of the frame.
+            say: is given the story line by line.
+        """
         self.seed = seed
         self.counts: Counter[str] = Counter()  # of all hosts
         self.photos: list[bytes | BridgeError] = []
@@ -355,7 +370,8 @@ class Story:
         self._codec = Codec.IMA_ADPCM if seed % 4 == 0 else Codec.PCM16
         self._baud = self._rng.choice([460_800, 921_600, 2_000_000]) if self._rng.random() < 0.15 else 0
         self.parts = Parts(self._rng, MAX_BAUD["uart"] if self._baud else 0, self._on_press)
-        self.faults = faults_of(self._rng)
+        drawn = faults_of(self._rng)
+        self.faults = drawn if faults is None else faults
         if self._baud:  # its rate is the one that host and frame agree on
             self.faults = replace(self.faults, rate_baud=0)
         self._frames: list[FrameSide] = []  # one for each boot
@@ -409,7 +425,7 @@ class Story:
             self._tell("something passes")
             for line in (self.cable.down, self.cable.up):
                 line.set_faults(self.faults)
-        end_s = self.now_s + BAD_S
+        end_s = max(self.now_s + BAD_S, *(at_s + for_s for at_s, for_s in self.faults.unplug_s), 0.0)
         while self.now_s < end_s:
             self._later(rng.uniform(0.02, 0.5))
             rng.choice(acts)()
