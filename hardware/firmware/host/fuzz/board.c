@@ -10,6 +10,10 @@
 #define MAX_BLOCK_SAMPLES (64u * SAMPLES_PER_MS)
 #define EXPOSURE_US 100000u
 #define DEAD_US (GLINK_DEAD_AFTER_MS * UINT64_C(1000))
+#define HEARTBEAT_US (GLINK_HEARTBEAT_MS * UINT64_C(1000))
+#define LIVELY_US (GLINK_LIVELY_MS * UINT64_C(1000))
+#define BAUD_TRIAL_US (GLINK_BAUD_TRIAL_MS * UINT64_C(1000))
+#define BAUD_SILENCE_US (GLINK_BAUD_SILENCE_MS * UINT64_C(1000))
 #define MAX_WAITING_BYTES 1000000u /* far more than all queues and windows together */
 #define MAX_LEAP 1000u             /* of sequence numbers: no line loses so many frames */
 #define LINE_US 1000u              /* until a full line takes more */
@@ -61,6 +65,19 @@ static int32_t camera_stop(void *ctx)
     return b->stopping ? 1 : 0;
 }
 
+/* Up only behind a whole frame that told the host so; down also within one, which nobody hears any more. */
+static void set_rate(void *ctx, uint32_t baud)
+{
+    board_t *b = ctx;
+    hearing_t *h = &b->hearing;
+    CHECK(b->app.hal.max_baud > 0u && baud != h->baud);
+    if (baud != GLINK_START_BAUD) CHECK(baud == h->promised_baud && (h->deframer.n == 0u || h->half));
+    else hearing_torn(h);
+    h->baud = baud;
+    b->baud_us = b->now_us;
+    b->heard_at_baud = false;
+}
+
 static int32_t battery_percent(void *ctx)
 {
     const board_t *b = ctx;
@@ -89,7 +106,25 @@ static void check_time(const board_t *b)
     if (b->now_us - b->heard_us >= DEAD_US) CHECK(!b->mic && (!b->exposing || b->stopping));
 }
 
+/* The same, once it has said what it had to say. */
+static void check_line(const board_t *b)
+{
+    const hearing_t *h = &b->hearing;
+    const bool open = b->app.link.state == GLINK_OPEN;
+    const bool raised = h->baud > GLINK_START_BAUD;
+    if (open) CHECK(b->now_us - h->last_us <= (raised ? LIVELY_US : HEARTBEAT_US));
+    if (!raised) return;
+    CHECK(open);
+    if (b->heard_at_baud) CHECK(b->now_us - b->heard_us < BAUD_SILENCE_US);
+    else CHECK(b->now_us - b->baud_us < BAUD_TRIAL_US);
+}
+
 /* ---- the wire ---- */
+
+static bool due(const board_t *b)
+{
+    return frame_app_next_us(&b->app) <= b->now_us;
+}
 
 bool board_transmit(board_t *b, size_t room)
 {
@@ -104,7 +139,8 @@ bool board_transmit(board_t *b, size_t room)
         CHECK(total < MAX_WAITING_BYTES);
         if (n < cap) break;
     }
-    if (total < room) CHECK(frame_app_transmit(&b->app, out, sizeof out) == 0u);
+    /* Or the line's rate changes first, and the frame wants to be visited at once. */
+    if (total < room && !due(b)) CHECK(frame_app_transmit(&b->app, out, sizeof out) == 0u);
     check(b);
     return total < room;
 }
@@ -187,6 +223,11 @@ static void photo(board_t *b)
 {
     b->photo_us = GLINK_NEVER;
     b->exposing = false;
+    if (b->stopping) { /* nobody wants the picture, and nobody may look at it */
+        b->stopping = false;
+        frame_app_on_photo(&b->app, NULL, HEARING_PICTURE_BYTES, GLINK_PHOTO_STATUS_OK);
+        return;
+    }
     b->hearing.pattern = b->camera == BOARD_CAMERA_PICTURE;
     if (b->camera != BOARD_CAMERA_PICTURE && b->camera != BOARD_CAMERA_GIVEN) {
         frame_app_on_photo(&b->app, NULL, 0u, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
@@ -238,14 +279,15 @@ void board_advance(board_t *b, uint64_t us, size_t room)
     unsigned standing = 0;
     bool full = false;
     while (b->now_us < end) {
-        uint64_t due = earlier(frame_app_next_us(&b->app), earlier(b->photo_us, b->block_us));
-        if (full && due < b->now_us + LINE_US) due = b->now_us + LINE_US; /* in vain before the line takes more */
-        due = earlier(due, end);
-        standing = due > b->now_us ? 0u : standing + 1u;
+        uint64_t next_us = earlier(frame_app_next_us(&b->app), earlier(b->photo_us, b->block_us));
+        if (full && next_us < b->now_us + LINE_US) next_us = b->now_us + LINE_US; /* in vain before the line takes more */
+        next_us = earlier(next_us, end);
+        standing = next_us > b->now_us ? 0u : standing + 1u;
         CHECK(standing < MAX_STANDING);
-        if (due > b->now_us) b->now_us = due;
+        if (next_us > b->now_us) b->now_us = next_us;
         visit(b);
         full = !board_transmit(b, room);
+        if (!full && !due(b)) check_line(b);
     }
 }
 
@@ -272,7 +314,6 @@ void board_init(board_t *b, uint32_t capabilities, uint32_t max_baud, uint32_t b
     CHECK(b->block_samples > 0u && b->block_samples <= MAX_BLOCK_SAMPLES);
     b->block_us = block_ms * 1000u;
     b->photo_us = GLINK_NEVER;
-    b->baud = max_baud > 0u ? GLINK_START_BAUD : 0u;
 
     const frame_hal_t hal = {.ctx = b,
                              .led = led,
@@ -280,11 +321,13 @@ void board_init(board_t *b, uint32_t capabilities, uint32_t max_baud, uint32_t b
                              .speaker_enable = speaker_enable,
                              .camera_start = camera_start,
                              .camera_stop = camera_stop,
-                             .battery_percent = battery_percent};
+                             .battery_percent = battery_percent,
+                             .max_baud = max_baud,
+                             .set_rate = set_rate};
     /* The sessions of the vectors have number 0x102. */
     const glink_hello_ack_t identity = {.boot_id = 1u, .capabilities = capabilities, .name = "fuzzed"};
     frame_app_init(&b->app, &hal, &identity, 0x101u);
-    hearing_init(&b->hearing, &b->app.link);
+    hearing_init(&b->hearing, &b->app.link, max_baud > 0u ? GLINK_START_BAUD : 0u);
     (void)camera_stop(b);
     check(b);
 }

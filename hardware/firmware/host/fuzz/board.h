@@ -46,7 +46,7 @@ typedef struct board {
     uint16_t session;
     uint16_t highest[GLINK_CHANNELS];
     uint64_t heard_us; /* last new frame of its session, or octets that nobody knows */
-    bool heard_at_baud;
+    bool heard_at_baud; /* since the rate changed */
 } board_t;
 
 /* A frame at boot. `block_ms` of audio at a time. */

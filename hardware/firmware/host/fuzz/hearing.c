@@ -9,10 +9,11 @@
 #define REFUSAL_US 100000u /* between two answers to a host without a session */
 #define MAX_ADPCM_INDEX 88u
 
-void hearing_init(hearing_t *h, const glink_t *link)
+void hearing_init(hearing_t *h, const glink_t *link, uint32_t baud)
 {
     memset(h, 0, sizeof *h);
     h->link = link;
+    h->baud = baud;
 }
 
 int16_t hearing_sample(uint32_t at)
@@ -99,9 +100,13 @@ static void on_link(hearing_t *h, const glink_header_t *header, const uint8_t *p
         CHECK(n == GLINK_CLOSE_BYTES);
         h->capturing = false;
         break;
-    case GLINK_TYPE_RATE_SET:
+    case GLINK_TYPE_RATE_SET: {
+        glink_rate_set_t set;
         CHECK(n == GLINK_RATE_SET_BYTES);
+        glink_rate_set_unpack(&set, body, n - 1u);
+        h->promised_baud = set.baud;
         break;
+    }
     default:
         FAIL("a message of the link channel that no frame sends");
     }
@@ -219,12 +224,20 @@ static void on_mic(hearing_t *h, const glink_header_t *header, const uint8_t *pa
     }
 }
 
+/* What a bulk frame may hold at this rate. */
+static uint32_t chunk_bytes(uint32_t baud)
+{
+    const uint32_t n = baud / 10u * GLINK_CHUNK_MS / 1000u;
+    if (baud == 0u || n > GLINK_MAX_CHUNK_BYTES) return GLINK_MAX_CHUNK_BYTES;
+    return n < GLINK_MIN_CHUNK_BYTES ? GLINK_MIN_CHUNK_BYTES : n;
+}
+
 static void on_bulk(const hearing_t *h, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
     glink_bulk_data_t data;
     CHECK(n >= GLINK_BULK_DATA_BYTES);
     glink_bulk_data_unpack(&data, payload, n);
-    CHECK(data.object != 0u && data.data_len <= GLINK_MAX_CHUNK_BYTES);
+    CHECK(data.object != 0u && data.data_len <= chunk_bytes(h->baud));
     if (!h->unlimited) CHECK(!glink_seq_after(header->seq, h->bulk_allowed));
     if (data.object != h->pattern_object) return;
     CHECK(data.offset <= HEARING_PICTURE_BYTES && data.data_len <= HEARING_PICTURE_BYTES - data.offset);
@@ -248,11 +261,13 @@ static bool to_a_stranger(hearing_t *h, const glink_header_t *header, const uint
 static void on_frame(hearing_t *h, const glink_header_t *header, const uint8_t *payload, size_t n)
 {
     CHECK(header->chan < GLINK_CHANNELS && n > 0u);
+    h->promised_baud = 0u;
     if (to_a_stranger(h, header, payload, n)) return;
     if (header->session != h->session) {
         const bool greets = header->chan == GLINK_CHAN_LINK && payload[0] == GLINK_TYPE_HELLO_ACK;
         const bool open = h->link->state == GLINK_GREETED || h->link->state == GLINK_OPEN;
-        CHECK(greets || !open); /* or the session was over before its greeting could leave */
+        const bool lost = (h->gaps & (1u << GLINK_CHAN_LINK)) != 0u;
+        CHECK(greets || lost || !open); /* or the session was over before its greeting could leave */
         new_session(h, header->session);
     }
 

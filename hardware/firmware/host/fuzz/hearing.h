@@ -16,6 +16,8 @@ typedef struct hearing {
     const glink_t *link; /* whose state says what it may speak of */
     uint64_t now_us;
     uint64_t last_us; /* of the last octet */
+    uint32_t baud;    /* of the line, 0 where it has none */
+    uint32_t promised_baud; /* by the last frame */
     bool led;         /* the next frame's first zero has come */
     glink_deframer_t deframer;
     bool torn;     /* the frame has given one up in this session, */
@@ -50,7 +52,7 @@ typedef struct hearing {
     size_t acks_n;
 } hearing_t;
 
-void hearing_init(hearing_t *h, const glink_t *link);
+void hearing_init(hearing_t *h, const glink_t *link, uint32_t baud);
 
 /* Takes what came from the frame at `now_us`. */
 void hearing_take(hearing_t *h, const uint8_t *bytes, size_t n, uint64_t now_us);
