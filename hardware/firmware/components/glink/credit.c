@@ -11,6 +11,7 @@
 void glink_grant_open(glink_grant_t *grant, uint16_t window, uint64_t now_us)
 {
     grant->told = window;
+    grant->half = (uint16_t)(window - window / 2u);
     grant->tell = true;
     grant->repeat_us = now_us + GRANT_REPEAT_US;
     grant->quiet_us = now_us;
@@ -31,8 +32,10 @@ void glink_grant_tick(glink_grant_t *grant, uint64_t now_us)
 
 bool glink_grant_due(const glink_grant_t *grant, uint16_t highest, uint16_t allowed)
 {
+    if (grant->tell) return true;
+    if (!glink_seq_after(allowed, grant->told)) return false;
     const bool was_empty = !glink_seq_after(grant->told, highest);
-    return grant->tell || (was_empty && glink_seq_after(allowed, grant->told));
+    return was_empty || (uint16_t)(allowed - grant->told) >= grant->half;
 }
 
 void glink_grant_told(glink_grant_t *grant, uint16_t allowed, uint64_t now_us)

@@ -47,6 +47,8 @@ static void an_empty_window_is_granted_at_once(void)
     glink_grant_open(&grant, 6, 0);
     glink_grant_told(&grant, 6, 0);
     CHECK(!glink_grant_due(&grant, 5, 7)); /* one left: it can wait */
+    CHECK(glink_grant_due(&grant, 3, 9)); /* half a window: the sender need not come to a stop */
+    CHECK(!glink_grant_due(&grant, 3, 8));
     CHECK(!glink_grant_due(&grant, 6, 6)); /* none left, none to give */
     CHECK(glink_grant_due(&grant, 6, 7));
     glink_grant_told(&grant, 0xFFFE, 0);

@@ -23,6 +23,7 @@ typedef struct glink_grant {
     uint64_t repeat_us; /* when the grant is repeated next */
     uint64_t quiet_us;  /* from here on it is not repeated: the channel is out of use */
     uint16_t told;      /* the last grant that was sent */
+    uint16_t half;      /* of the window: so much more is worth a grant before the sender has used up what it has */
     bool tell;          /* send one at the next chance */
 } glink_grant_t;
 
@@ -34,7 +35,8 @@ void glink_grant_used(glink_grant_t *grant, uint64_t now_us);
 
 void glink_grant_tick(glink_grant_t *grant, uint64_t now_us);
 
-/* Whether to send `allowed` now: it is due, or the sender, last seen at `highest`, had nothing left to spend. */
+/* Whether to send `allowed` now: it is due, or half a window is free again, or the sender, last seen at `highest`, had
+ * nothing left to spend. */
 bool glink_grant_due(const glink_grant_t *grant, uint16_t highest, uint16_t allowed);
 
 /* `allowed` is on its way to the sender. */
