@@ -52,6 +52,11 @@ class DeviceApi(ABC):
         return self._core.link.line_baud
 
     @property
+    def rate_trouble(self) -> str:
+        """Why the line is slower than was wished: what RateChanged said in this session, or ""."""
+        return self._core.rate_trouble
+
+    @property
     def codec(self) -> Codec:
         """The codec of microphone audio that fits the line, for CaptureStart. AudioReceived is always 16-bit PCM."""
         return self._core.link.codec

@@ -77,6 +77,7 @@ class DeviceCore:
         self.info: DeviceInfo | None = None
         self.connected = False
         self.first_error: BridgeError | None = None  # why the very first handshake failed
+        self.rate_trouble = ""  # why the line is slower than was wished, in this session
         self.subscribers: list[Callable[[Event], None]] = []
         self._nonce = nonce
         self._hello_timeout_s = hello_timeout_s
@@ -245,9 +246,11 @@ class DeviceCore:
                 came = "connected" if self.info is None else "is back"
                 _log.info("%s %s: device %s, firmware %s", info.name, came, info.device_id, info.firmware_version)
                 self.info, self.connected, self._back_off_s = info, True, FIRST_BACK_OFF_S
+                self.rate_trouble = ""
                 for job in self._jobs:
                     job.on_connected()
             case RateChanged(_, reason):
+                self.rate_trouble = reason
                 _log.warning("%s", reason)
             case Disconnected(error):
                 was, self.connected = self.connected, False

@@ -5,15 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ..config import load
 from ..settings import Settings
+from ..text import printable
 
 if TYPE_CHECKING:
     from ...firmware_bridge.device import Device
+    from ...firmware_bridge.link import Link, WireRecord
+    from ...firmware_bridge.link_events import Event
     from ...firmware_bridge.simulator.peripherals import Peripherals
 
 logger = logging.getLogger(__name__)
@@ -64,9 +69,61 @@ def open_frame(
         make_link=CAPTURE.make_link(),
         keep_crash=functools.partial(keep_crash, port),
     )
+    _tell_rate(device)
     if remember:
         _remember(settings, port)
     return device, peripherals
+
+
+def _tell_rate(device: Device) -> None:
+    """Say on standard error when the line is, or becomes, slower than was wished."""
+    from ...firmware_bridge.link_events import RateChanged
+
+    def tell(event: Event) -> None:
+        if isinstance(event, RateChanged):
+            click.echo(f"lorgnette: {printable(event.reason)}", err=True)
+
+    if device.rate_trouble:
+        click.echo(f"lorgnette: {printable(device.rate_trouble)}", err=True)
+    device.subscribe(tell)
+
+
+def watch_frame(
+    settings: Settings,
+    timeout_s: float,
+    watcher: Callable[[Event], None],
+    on_frame: Callable[[WireRecord], None] | None = None,
+) -> Device:
+    """Open the port, whatever is behind it; nothing is waited for, and nothing is remembered.
+
+    Args:
+        timeout_s: of each handshake.
+        watcher: told of everything that the link tells, failed handshakes too, on the link's thread.
+        on_frame: told of every frame on the wire, likewise.
+
+    Raises what `open_frame` raises, but only what keeps the port from being opened.
+    """
+    from ...firmware_bridge.device import Device
+    from .capture import CAPTURE
+    from .crashes import keep_crash
+
+    port = port_of(settings)
+    make = CAPTURE.make_link()
+
+    def make_link(*args: Any, **named: Any) -> Link:
+        link = make(*args, **named)
+        link.on_frame = on_frame
+        return link
+
+    return Device.open(
+        port,
+        baud=settings.baud,
+        timeout_s=timeout_s,
+        peripherals=simulated_peripherals(port) if port.startswith(SIM) else None,
+        make_link=make_link,
+        keep_crash=functools.partial(keep_crash, port),
+        watcher=watcher,
+    )
 
 
 @contextmanager

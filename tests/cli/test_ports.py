@@ -16,9 +16,12 @@ if sys.platform == "win32":
 from tests.support.pty_frame import PtyPort, frame_behind_pty
 from tests.support.served_ports import FrameServer
 
+from lorgnette.cli.config import load
 from lorgnette.cli.exit_codes import ExitCode
+from lorgnette.cli.glasses.ports import open_frame
 from lorgnette.firmware_bridge import discovery
 from lorgnette.firmware_bridge.discovery import PortInfo
+from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 
 
@@ -80,3 +83,21 @@ def test_a_file_that_cannot_be_written_costs_only_the_memory(
     assert result.exit_code == 0, result.stderr
     assert config_file.read_bytes() == before
     assert "cannot be remembered" in caplog.text
+
+
+def test_a_line_that_cannot_have_the_wished_rate_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that takes every rate and passes nothing above 115200: the session goes on there, and the user hears."""
+
+    class OldCable(SimTransport):
+        def set_baud(self, baud: int) -> None:
+            super().set_baud(min(baud, 115_200))
+
+    monkeypatch.setattr("lorgnette.firmware_bridge.sim_transport.SimTransport", OldCable)
+    device, _ = open_frame(load({"port": "sim://?line=uart"}).settings)
+    with device:
+        assert device.baud == 115_200
+        assert "921600" in device.rate_trouble
+    told = capsys.readouterr().err
+    assert told == f"lorgnette: {device.rate_trouble}\n"
