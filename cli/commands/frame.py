@@ -17,6 +17,7 @@ from ..jpeg import jpeg_size
 from ..options import Group, diagnostics_options, json_option, out_option, port_option
 from ..text import printable
 from .frame_monitor import monitor
+from .frame_proxy import proxy
 from .frame_speedtest import speedtest
 from .frame_stats import stats
 
@@ -37,6 +38,7 @@ VOLUME_WORDS = ("up", "down", "mute", "unmute")
         ("lorgnette frame monitor", "what it prints and reports"),
         ("lorgnette frame stats", "how well the line does"),
         ("lorgnette frame speedtest", "how fast it is"),
+        ("lorgnette frame proxy --faults drop=0.01", "put a bad cable in between"),
     ],
 )
 def frame() -> None:
@@ -46,6 +48,7 @@ def frame() -> None:
 frame.add_command(monitor)
 frame.add_command(stats)
 frame.add_command(speedtest)
+frame.add_command(proxy)
 
 
 @frame.command()
