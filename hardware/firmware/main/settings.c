@@ -8,6 +8,9 @@
 #define SPACE "lorgnette"
 #define VOLUME "volume"
 #define MOST_PERCENT 100u
+#define NOT_STORED 255u
+
+static uint8_t stored = NOT_STORED; /* what the store holds: asked for at every turn of the app's loop */
 
 void settings_start(void)
 {
@@ -23,16 +26,19 @@ uint8_t settings_volume(uint8_t otherwise)
 {
     nvs_handle_t store;
     if (nvs_open(SPACE, NVS_READONLY, &store) != ESP_OK) return otherwise;
-    uint8_t percent = otherwise;
+    uint8_t percent = NOT_STORED;
     const esp_err_t read = nvs_get_u8(store, VOLUME, &percent);
     nvs_close(store);
-    return read == ESP_OK && percent <= MOST_PERCENT ? percent : otherwise;
+    if (read != ESP_OK || percent > MOST_PERCENT) return otherwise;
+    stored = percent;
+    return percent;
 }
 
 void settings_keep_volume(uint8_t percent)
 {
     nvs_handle_t store;
-    if (settings_volume(MOST_PERCENT + 1u) == percent) return;
+    if (percent == stored) return;
+    stored = percent; /* also when it fails: a store that does not work is not asked again and again */
     if (nvs_open(SPACE, NVS_READWRITE, &store) != ESP_OK) return;
     if (nvs_set_u8(store, VOLUME, percent) == ESP_OK) (void)nvs_commit(store);
     nvs_close(store);
