@@ -22,7 +22,7 @@ from lorgnette.cli import wiring
 from lorgnette.cli.assistant.audio import read_audio, rms_dbfs, wav_bytes
 from lorgnette.cli.assistant.engines.espeak_engine import EspeakVoice
 from lorgnette.cli.assistant.engines.protocols import EngineError
-from lorgnette.cli.commands import speak as speak_command
+from lorgnette.cli.commands import playback
 from lorgnette.cli.exit_codes import ExitCode
 from lorgnette.cli.jpeg import jpeg_size
 from lorgnette.firmware_bridge import discovery, speaker
@@ -165,7 +165,7 @@ def test_speech_out_of_the_frame(tmp_path: Path) -> None:
 
 def test_more_than_the_link_can_hold_is_spoken_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speaker, "MAX_QUEUED_FRAMES", 50)  # one second
-    monkeypatch.setattr(speak_command, "AHEAD_S", 0.5)
+    monkeypatch.setattr(playback, "AHEAD_S", 0.5)
     voice = EspeakVoice("en-us", 120)
     monkeypatch.setattr(wiring, "build_voice", lambda settings: voice)
     text = "One two three four five six seven. Eight nine ten."
@@ -180,20 +180,20 @@ def test_more_than_the_link_can_hold_is_spoken_to_its_end(tmp_path: Path, monkey
 
 def test_what_is_left_to_play_follows_the_reports_of_the_frame() -> None:
     now = [10.0]
-    playback = speak_command.Playback(7, lambda: now[0])
-    playback.sent(SECOND * 8)
+    stream = playback.Playback(7, lambda: now[0])
+    stream.sent(SECOND * 8)
     now[0] = 11.0
-    playback.on_event(FrameReported(PlaybackStarted(7)))
-    assert playback.left_s == 8.0
+    stream.on_event(FrameReported(PlaybackStarted(7)))
+    assert stream.left_s == 8.0
     now[0] = 14.0
-    playback.on_event(FrameReported(Underrun(8, missing_samples=16_000)))  # of another stream
-    assert playback.left_s == 5.0
-    playback.on_event(FrameReported(Underrun(7, missing_samples=32_000)))
-    playback.on_event(FrameReported(PlaybackStarted(7)))
-    assert playback.left_s == 7.0
-    assert not playback.ended
-    playback.on_event(FrameReported(PlaybackEnded(7, PlaybackEnd.STARVED)))
-    assert playback.wait(0.0) == PlaybackEnd.STARVED
+    stream.on_event(FrameReported(Underrun(8, missing_samples=16_000)))  # of another stream
+    assert stream.left_s == 5.0
+    stream.on_event(FrameReported(Underrun(7, missing_samples=32_000)))
+    stream.on_event(FrameReported(PlaybackStarted(7)))
+    assert stream.left_s == 7.0
+    assert not stream.ended
+    stream.on_event(FrameReported(PlaybackEnded(7, PlaybackEnd.STARVED)))
+    assert stream.wait(0.0) == PlaybackEnd.STARVED
 
 
 @pytest.mark.parametrize(
