@@ -46,7 +46,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "devices": CommandEntry("Frame", "devices:devices", "List the serial ports."),
     "doctor": CommandEntry("Frame", "doctor:doctor", "Check every part, with one line of remedy each."),
     "flash": CommandEntry("Frame", "flash:flash", "Put the firmware onto a board."),
-    "frame": CommandEntry("Frame", "frame:frame", "Ask the frame, take a photo, set its volume, measure its line."),
+    "frame": CommandEntry("Frame", "frame:frame", "Ask the frame, use its parts, watch and measure its line."),
     "conformance": CommandEntry("Test", "conformance:conformance", "Does a frame keep to the protocol?"),
     "capture": CommandEntry("Test", "capture:capture", "Look at what a line carried, and do it again."),
     "models": CommandEntry("Keep", "models:models", "List, download and remove models."),

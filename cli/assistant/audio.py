@@ -273,6 +273,26 @@ def wav_bytes(pcm: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
     return _wav_header(len(pcm), rate_hz) + pcm
 
 
+class WavPipe:
+    """A WAV file into something that cannot be wound back. Its header promises more than comes, as is usual there."""
+
+    def __init__(self, file: BinaryIO, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        """Raises OSError."""
+        self.samples = 0
+        self._file = file
+        self._file.write(_wav_header(_WAV_MAX_DATA_BYTES, rate_hz))
+        self._file.flush()
+
+    def write(self, pcm: bytes) -> None:
+        """Send s16le mono PCM on at once."""
+        self._file.write(pcm)
+        self._file.flush()
+        self.samples += len(pcm) // SAMPLE_BYTES
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
+
+
 class WavWriter:
     """A WAV file that grows. After every `write` it is whole on disk, so a process that dies loses nothing written."""
 

@@ -16,6 +16,7 @@ from ..glasses.ports import opened
 from ..jpeg import jpeg_size
 from ..options import Group, diagnostics_options, json_option, out_option, port_option
 from ..text import printable
+from .frame_audio import play, record
 from .frame_monitor import monitor
 from .frame_proxy import proxy
 from .frame_speedtest import speedtest
@@ -35,6 +36,8 @@ VOLUME_WORDS = ("up", "down", "mute", "unmute")
         ("lorgnette frame info -p sim://", "what it is, what it can, how it is"),
         ("lorgnette frame photo -o photo.jpg", "take a photo"),
         ("lorgnette frame volume 60", "or up, down, mute, unmute"),
+        ("lorgnette frame record -o talk.wav", "its microphone; Ctrl-C ends it"),
+        ("lorgnette frame play talk.wav", "its speaker"),
         ("lorgnette frame monitor", "what it prints and reports"),
         ("lorgnette frame stats", "how well the line does"),
         ("lorgnette frame speedtest", "how fast it is"),
@@ -42,9 +45,11 @@ VOLUME_WORDS = ("up", "down", "mute", "unmute")
     ],
 )
 def frame() -> None:
-    """Ask the frame, take a photo, set its volume, measure its line."""
+    """Ask the frame, use its parts, watch and measure its line."""
 
 
+frame.add_command(record)
+frame.add_command(play)
 frame.add_command(monitor)
 frame.add_command(stats)
 frame.add_command(speedtest)
