@@ -17,6 +17,7 @@ from .errors import (
     BridgeError,
     DeviceLost,
     DeviceNotFound,
+    NoAnswer,
     OutcomeUnknown,
     RemoteProtocolError,
     RequestTimeout,
@@ -112,12 +113,12 @@ class CrashWatch:
             if cause and self._told is None:
                 yield from self._crashed(f"{cause} ({reset[1]})", list(self._lead))
         if _WAITS_FOR_DOWNLOAD.search(line):
-            self._unstarted = DeviceNotFound(
+            self._unstarted = NoAnswer(
                 "The board waits for a download instead of running its firmware.",
                 "Press its RESET button, without BOOT, and try again",
             )
         elif _NO_FIRMWARE.search(line):
-            self._unstarted = DeviceNotFound(
+            self._unstarted = NoAnswer(
                 "The board starts, but there is no firmware on it.", "Put the firmware on it (hardware/README.md)"
             )
 

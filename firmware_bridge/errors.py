@@ -23,6 +23,10 @@ class DeviceNotFound(TransportError):
     """No such port, or no frame among the ports."""
 
 
+class NoAnswer(DeviceNotFound):
+    """The port is there and was opened, but no frame runs behind it."""
+
+
 class DeviceBusy(TransportError):
     """Another program holds the port."""
 

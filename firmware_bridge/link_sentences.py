@@ -6,7 +6,7 @@ Knows what went wrong, as the link tells it; must not know frames, states or tim
 from __future__ import annotations
 
 from .console import one_line
-from .errors import BridgeError, DeviceLost, DeviceNotFound, RemoteProtocolError, VersionMismatch
+from .errors import BridgeError, DeviceLost, NoAnswer, RemoteProtocolError, VersionMismatch
 from .messages import DEAD_AFTER_MS, MAJOR, MINOR, START_BAUD, CloseReason, Refuse
 
 
@@ -24,7 +24,7 @@ def no_answer(port_name: str, has_rate: bool, evidence: bytes, timeout_s: float)
     remedy = "Press the board's RESET button, then unplug it for a moment; see that it runs lorgnette's firmware"
     if port_name.startswith("socket://"):
         remedy = "See whether another program is connected to it: a serial server serves one at a time"
-    return DeviceNotFound(
+    return NoAnswer(
         f"Nothing answers on {where} within {timeout_s:g} s.", f"{remedy}; without a board use --port sim://"
     )
 

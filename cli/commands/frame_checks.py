@@ -75,15 +75,22 @@ def frame_checks(settings: Settings, timeout_s: float) -> Iterator[Check]:
 
 
 def _unopened(port: str, error: Exception) -> Iterator[Check]:
-    """A port that could not be opened, as the line of the step that failed."""
+    """A frame that could not be opened, as the line of the step that failed."""
+    from ...firmware_bridge.errors import NoAnswer
+
     failure = explain(error)
     if failure is None:
         raise error
     if failure.code is ExitCode.DEVICE_PERMISSION:
         yield Check("port", "ok", port)
         yield failed("permission", error)
-    elif failure.code in (ExitCode.NOT_A_FRAME, ExitCode.VERSION_MISMATCH, ExitCode.DEVICE_LOST):
+    elif isinstance(error, NoAnswer) or failure.code in (
+        ExitCode.NOT_A_FRAME,
+        ExitCode.VERSION_MISMATCH,
+        ExitCode.DEVICE_LOST,
+    ):
         yield Check("port", "ok", port)
+        yield Check("permission", "ok", "this user may open it")
         yield failed("handshake", error)
     else:
         yield failed("port", error)
@@ -95,7 +102,7 @@ def check_microphone(device: Device) -> Check:
     from ...firmware_bridge.messages import CaptureStartArgs, Led, LedEvent, Method
 
     if not device.info.has_microphone:
-        return Check("microphone", "absent", "not fitted")
+        return Check("microphone", "absent", "not fitted: use --mic host")
     pcm, lit = bytearray(), False
     with _Listener(device) as events:
         device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
@@ -125,7 +132,7 @@ def check_microphone(device: Device) -> Check:
 def check_camera(device: Device) -> Check:
     """Take a photo, look at its markers, and drop it."""
     if not device.info.has_camera:
-        return Check("camera", "absent", "not fitted")
+        return Check("camera", "absent", "not fitted: use --camera FILE")
     jpeg = device.take_photo()
     try:
         width, height = jpeg_size(jpeg)
@@ -140,7 +147,7 @@ def check_speaker(device: Device) -> Check:
     from ...firmware_bridge.messages import PlaybackEnd, PlaybackEnded
 
     if not device.info.has_speaker:
-        return Check("speaker", "absent", "not fitted", "use --speaker host")
+        return Check("speaker", "absent", "not fitted: use --speaker host")
     tone = _tone()
     stream = device.new_stream()
     with _Listener(device) as events:

@@ -49,9 +49,33 @@ def test_what_is_not_fitted_is_no_failure() -> None:
     parts = Capability.CAMERA | Capability.SPEAKER | Capability.BATTERY | Capability.MICROPHONE
     with FrameServer(Peripherals(without=parts, battery_percent=None)) as server:
         shown = found("-p", server.url)
-    assert [shown[name]["detail"] for name in ("microphone", "camera", "speaker")] == ["not fitted"] * 3
-    assert shown["battery"]["detail"] == "no gauge"
+    assert {name: shown[name]["detail"] for name in ON_THE_FRAME[3:]} == {
+        "microphone": "not fitted: use --mic host",
+        "camera": "not fitted: use --camera FILE",
+        "speaker": "not fitted: use --speaker host",
+        "battery": "no gauge",
+    }
     assert {shown[name]["status"] for name in ON_THE_FRAME[3:]} == {"absent"}
+
+
+@pytest.mark.parametrize("part", ["mic", "camera", "speaker"])
+def test_a_bare_board_is_well_and_what_it_lacks_is_one_line(part: str) -> None:
+    result = invoke("doctor", "-p", f"sim://?{part}=none")
+    assert (result.exit_code, result.stderr) == (0, "")
+    name = {"mic": "microphone"}.get(part, part)
+    [at] = [at for at, line in enumerate(result.stdout.splitlines()) if line[7:21].strip() == name]
+    line, *after = result.stdout.splitlines()[at:]
+    assert line.startswith("-      ") and "not fitted: use --" in line
+    assert after[0][:7].strip(), "the next check, no second line"
+
+
+def test_a_board_that_is_mute_is_told_from_a_port_that_is_none() -> None:
+    shown = found("-p", "sim://?mute=0", "--timeout", "0.3")
+    assert (shown["port"]["status"], shown["permission"]["status"]) == ("ok", "ok")
+    assert shown["handshake"]["status"] == "failed"
+    assert "Nothing answers" in shown["handshake"]["detail"]
+    assert "RESET" in shown["handshake"]["remedy"] and "unplug it" in shown["handshake"]["remedy"]
+    assert "microphone" not in shown
 
 
 def test_a_loud_microphone_and_its_light() -> None:

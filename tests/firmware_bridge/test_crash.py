@@ -9,7 +9,7 @@ from lorgnette.firmware_bridge.crash import LEAD_LINES, MAX_CRASH_LINES, MAX_REA
 from lorgnette.firmware_bridge.errors import (
     BridgeError,
     DeviceLost,
-    DeviceNotFound,
+    NoAnswer,
     OutcomeUnknown,
     RemoteProtocolError,
     RequestRefused,
@@ -225,7 +225,7 @@ def test_a_file_that_cannot_be_written_ends_nothing() -> None:
     assert isinstance(gone, Disconnected) and "printed" not in str(gone.error)
 
 
-NOBODY = Disconnected(DeviceNotFound("Nothing answers on /dev/ttyACM0 within 5 s.", "Check the cable"))
+NOBODY = Disconnected(NoAnswer("Nothing answers on /dev/ttyACM0 within 5 s.", "Check the cable"))
 STRANGER = Disconnected(RemoteProtocolError("Something answers, but it is no lorgnette frame."))
 
 
@@ -235,11 +235,11 @@ STRANGER = Disconnected(RemoteProtocolError("Something answers, but it is no lor
     [
         (
             "rst:0x1 (POWERON),boot:0x0 (DOWNLOAD(USB/UART0))\nwaiting for download\n",
-            DeviceNotFound,
+            NoAnswer,
             "download",
             "RESET",
         ),
-        ("invalid header: 0xffffffff\ninvalid header: 0xffffffff\n", DeviceNotFound, "no firmware", "hardware/README"),
+        ("invalid header: 0xffffffff\ninvalid header: 0xffffffff\n", NoAnswer, "no firmware", "hardware/README"),
         (PANIC + BOOT, DeviceLost, "Guru Meditation", "try again"),
     ],
 )
