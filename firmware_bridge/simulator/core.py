@@ -121,16 +121,16 @@ def _define_callbacks() -> None:
         ffi.buffer(jpeg, cap)[: len(picture)] = picture
         return len(picture)
 
-    define("hal_led", Peripherals.on_led, None)
-    define("hal_mic_enable", Peripherals.on_mic_enable, None)
+    define("hal_led", lambda parts, *args: parts.on_led(*args), None)
+    define("hal_mic_enable", lambda parts, *args: parts.on_mic_enable(*args), None)
     define("hal_mic_read", mic_read, None)
-    define("hal_speaker_enable", Peripherals.on_speaker_enable, None)
+    define("hal_speaker_enable", lambda parts, *args: parts.on_speaker_enable(*args), None)
     define("hal_speaker_write", speaker_write, None)
-    define("hal_camera_start", Peripherals.on_camera_start, -1)
+    define("hal_camera_start", lambda parts, *args: parts.on_camera_start(*args), -1)
     define("hal_camera_read", camera_read, -1)
-    define("hal_camera_stop", Peripherals.on_camera_stop, 1)
-    define("hal_battery_percent", Peripherals.on_battery_percent, -1)
-    define("hal_set_rate", Peripherals.on_set_rate, None)
+    define("hal_camera_stop", lambda parts, *args: parts.on_camera_stop(*args), 1)
+    define("hal_battery_percent", lambda parts, *args: parts.on_battery_percent(*args), -1)
+    define("hal_set_rate", lambda parts, *args: parts.on_set_rate(*args), None)
 
 
 if not CORE_MISSING:

@@ -35,6 +35,26 @@ void frame_capture_init(frame_capture_t *c, const frame_hal_t *hal, const frame_
     c->led = led;
 }
 
+/* The LED's event comes before this one. */
+static void announce(frame_capture_t *c)
+{
+    c->announced = false;
+    c->led_event = c->led->stamp;
+    c->announcement = report(c, GLINK_CAPTURE_STOP_ASKED);
+}
+
+/* Whether the host was told. Had the LED's event to go for newer ones, it is told again. */
+static bool announced(frame_capture_t *c)
+{
+    if (c->announced) return true;
+    if (glink_lost(c->link, c->led_event)) {
+        frame_led_tell(c->led);
+        announce(c);
+    }
+    c->announced = glink_reported(c->link, c->announcement);
+    return c->announced;
+}
+
 void frame_capture_start(frame_capture_t *c, uint8_t codec)
 {
     c->codec = codec;
@@ -45,8 +65,7 @@ void frame_capture_start(frame_capture_t *c, uint8_t codec)
     frame_led_mic(c->led, true);
     c->on = true;
     c->hal->mic_enable(c->hal->ctx, 1u);
-    c->announced = false;
-    c->announcement = report(c, GLINK_CAPTURE_STOP_ASKED);
+    announce(c);
 }
 
 void frame_capture_stop(frame_capture_t *c, uint8_t reason)
@@ -102,8 +121,7 @@ static void pack_pcm(const int16_t *samples, uint8_t *pcm)
 
 size_t frame_capture_pull(frame_capture_t *c, uint8_t *flags, uint8_t *payload, size_t cap)
 {
-    if (!c->announced) c->announced = glink_reported(c->link, c->announcement);
-    if (c->count == 0u || !c->announced) return 0u;
+    if (!c->on || !announced(c) || c->count == 0u) return 0u;
 
     const frame_capture_slot_t *slot = slot_at(c, 0u);
     const bool adpcm = c->codec == GLINK_CODEC_IMA_ADPCM;

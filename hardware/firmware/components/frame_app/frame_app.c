@@ -144,6 +144,7 @@ static uint8_t read_object(frame_app_t *app, const glink_call_t *call, uint8_t *
 {
     glink_read_object_args_t args;
     glink_read_object_args_unpack(&args, call->args, call->args_len);
+    if (!frame_photo_announced(&app->photo)) return GLINK_RPC_STATUS_BUSY;
     const uint8_t status = frame_object_read(&app->object, args.object, args.offset);
     if (status != GLINK_RPC_STATUS_OK) return status;
     const glink_read_object_result_t object = {.size_bytes = app->object.size, .crc32 = app->object.crc};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frame_photo.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "frame_jpeg.h"
@@ -24,6 +23,7 @@ void frame_photo_init(frame_photo_t *p, const frame_hal_t *hal, const frame_cloc
     p->link = link;
     p->led = led;
     p->object = object;
+    p->announced = true;
 }
 
 /* Gives the camera its buffer back. The LED goes dark only when the sensor is off. */
@@ -47,6 +47,8 @@ uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object)
         return GLINK_RPC_STATUS_FAILED;
     }
     p->state = FRAME_PHOTO_TAKING;
+    p->announced = false;
+    p->led_event = p->led->stamp;
     p->timeout_us = p->clock->now_us + FRAME_PHOTO_TIMEOUT_US;
     return GLINK_RPC_STATUS_ACCEPTED;
 }
@@ -106,6 +108,19 @@ void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t
     }
 }
 
+bool frame_photo_announced(frame_photo_t *p)
+{
+    if (p->announced) return true;
+    if (glink_lost(p->link, p->led_event)) {
+        p->announced = true;
+        if (p->state == FRAME_PHOTO_TAKING) fail(p, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
+        else if (p->jpeg != NULL) frame_object_clear(p->object);
+    } else {
+        p->announced = glink_reported(p->link, p->led_event);
+    }
+    return p->announced;
+}
+
 void frame_photo_stop(frame_photo_t *p)
 {
     if (p->state == FRAME_PHOTO_TAKING) stop_camera(p);
@@ -113,6 +128,7 @@ void frame_photo_stop(frame_photo_t *p)
 
 void frame_photo_tick(frame_photo_t *p)
 {
+    (void)frame_photo_announced(p);
     if (p->clock->now_us >= frame_photo_next_us(p)) fail(p, GLINK_PHOTO_STATUS_CAPTURE_FAILED);
 }
 

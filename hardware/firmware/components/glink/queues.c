@@ -10,7 +10,13 @@
 bool glink_events_push(glink_events_t *events, uint16_t order, const uint8_t *payload, size_t n)
 {
     const bool room = events->count < GLINK_EVENT_SLOTS;
-    if (!room) glink_events_pop(events);
+    if (!room) {
+        if (events->sent == 0u) events->lost_order = events->slots[events->head].order;
+        events->lost = events->lost || events->sent == 0u;
+        glink_events_pop(events);
+    }
+    /* Stamps repeat: what was lost long ago must not look like what is to come. */
+    if ((uint16_t)(order - events->lost_order) > INT16_MAX / 2) events->lost = false;
 
     glink_event_slot_t *slot = &events->slots[(events->head + events->count) & (GLINK_EVENT_SLOTS - 1u)];
     slot->order = order;
@@ -68,6 +74,11 @@ bool glink_events_gone(const glink_events_t *events, uint16_t order)
     if (events->count == 0u) return true;
     const uint16_t oldest = events->slots[events->head].order;
     return glink_seq_after(oldest, order) || (oldest == order && events->sent > 0u);
+}
+
+bool glink_events_lost(const glink_events_t *events, uint16_t order)
+{
+    return events->lost && !glink_seq_after(order, events->lost_order);
 }
 
 void glink_log_push(glink_log_t *log, const char *text, size_t n)

@@ -187,6 +187,11 @@ bool glink_reported(const glink_t *g, uint16_t stamp)
     return glink_events_gone(&g->events, stamp);
 }
 
+bool glink_lost(const glink_t *g, uint16_t stamp)
+{
+    return glink_events_lost(&g->events, stamp);
+}
+
 glink_err_t glink_finish(glink_t *g, uint16_t call_id, uint8_t status, const uint8_t *result, size_t n)
 {
     glink_rpc_entry_t *entry = glink_rpc_find(&g->rpc, call_id);

@@ -28,8 +28,9 @@ typedef struct frame_capture {
     bool on;
     uint8_t codec; /* GLINK_CODEC_* of the next frame that leaves */
     glink_adpcm_t adpcm;
-    bool announced;       /* the host has been told that the microphone is on */
-    uint16_t announcement; /* stamp of that event */
+    bool announced;        /* the host has been told that the microphone is on, and before that of the LED */
+    uint16_t led_event;    /* stamps of these events */
+    uint16_t announcement;
     uint16_t filled;      /* samples in the slot behind the ring's newest frame */
     uint8_t head;
     uint8_t count;   /* whole frames */

@@ -4,6 +4,7 @@
 #ifndef FRAME_PHOTO_H
 #define FRAME_PHOTO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "frame_led.h"
@@ -26,6 +27,8 @@ typedef struct frame_photo {
     uint8_t state;       /* frame_photo_state_t */
     uint16_t taken;      /* pictures that were good, since boot */
     const uint8_t *jpeg; /* the driver's buffer */
+    bool announced;      /* the host has been told of the LED that was lit for the newest one */
+    uint16_t led_event;  /* stamp of that event */
     uint64_t timeout_us;
 } frame_photo_t;
 
@@ -39,6 +42,10 @@ uint8_t frame_photo_take(frame_photo_t *p, uint16_t *object);
 /* The camera is done: `n` octets at `jpeg`, which stay until camera_stop(), or a photo_status other than ok.
  * Reports the outcome, unless nobody wants it any more. Ignored unless the camera was started. */
 void frame_photo_done(frame_photo_t *p, const uint8_t *jpeg, uint32_t n, uint8_t status);
+
+/* Whether the LED's event went out that belongs to the newest picture: until then nothing of it may be read. Had it to go
+ * for newer ones, the picture goes too. */
+bool frame_photo_announced(frame_photo_t *p);
 
 /* Stops the camera: the session is over. The LED stays lit until the sensor is off. */
 void frame_photo_stop(frame_photo_t *p);

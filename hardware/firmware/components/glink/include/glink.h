@@ -172,6 +172,10 @@ uint16_t glink_report(glink_t *g, const uint8_t *event, size_t n);
  * messages. */
 bool glink_reported(const glink_t *g, uint16_t stamp);
 
+/* Whether the event with this stamp, or a newer one, was dropped before it ever went out. Ask before the next few thousand
+ * messages. */
+bool glink_lost(const glink_t *g, uint16_t stamp);
+
 /* Ends a call that was answered PENDING. `n` <= GLINK_RPC_MAX_RESULT_BYTES.
  * Returns GLINK_OK, or GLINK_ERR_STATE when the session has ended or no such call runs. */
 glink_err_t glink_finish(glink_t *g, uint16_t call_id, uint8_t status, const uint8_t *result, size_t n);

@@ -35,6 +35,8 @@ typedef struct glink_events {
     bool again;        /* it is to go out once more */
     uint16_t seq;      /* the number that it went out under */
     uint64_t again_us; /* when it goes out once more, or is given up */
+    bool lost;         /* some had to go before they ever went out; the newest of them was stamped so: */
+    uint16_t lost_order;
 } glink_events_t;
 
 /* Queues an event of `n` <= GLINK_EVENT_MAX_BYTES octets. Returns false when the oldest one was lost for it. */
@@ -60,6 +62,9 @@ uint64_t glink_events_next_us(const glink_events_t *events);
 
 /* Whether the event with this stamp went out at least once, or is lost. */
 bool glink_events_gone(const glink_events_t *events, uint16_t order);
+
+/* Whether an event that is no older than the one with this stamp was lost before it ever went out. */
+bool glink_events_lost(const glink_events_t *events, uint16_t order);
 
 typedef struct glink_log {
     uint16_t dropped; /* cumulative: the host sees what it missed */
