@@ -47,7 +47,7 @@ ffibuilder.cdef(
         int32_t hal_battery_percent(void *ctx);
         void hal_set_rate(void *ctx, uint32_t sample, uint32_t baud);
     }
-    // The codecs alone, so that one table of vectors tests each in both languages.
+    // The codecs and parsers alone, so that one table of vectors tests each in both languages.
     uint32_t glink_crc32(uint32_t crc, const uint8_t *data, size_t n);
     int32_t glink_cobs_encode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
     int32_t glink_cobs_decode(const uint8_t *src, size_t n, uint8_t *dst, size_t cap);
@@ -57,13 +57,14 @@ ffibuilder.cdef(
     typedef struct frame_conditioning { int32_t offset_q14; int32_t gain; } frame_conditioning_t;
     void frame_conditioning_init(frame_conditioning_t *c, int32_t gain);
     void frame_conditioning_apply(frame_conditioning_t *c, int16_t *pcm, size_t n);
+    int32_t frame_jpeg_length(const uint8_t *data, size_t n);
     """
 )
 ffibuilder.set_source(
     "lorgnette.firmware_bridge._core",
     "".join(
         f'#include "{name}.h"\n'
-        for name in ("frame_conditioning", "frame_sim", "glink_adpcm", "glink_cobs", "glink_crc32")
+        for name in ("frame_conditioning", "frame_jpeg", "frame_sim", "glink_adpcm", "glink_cobs", "glink_crc32")
     ),
     sources=[path.as_posix() for path in SOURCES],
     include_dirs=[path.as_posix() for path in INCLUDES],
