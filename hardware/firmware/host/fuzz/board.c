@@ -312,7 +312,7 @@ void board_init(board_t *b, uint32_t capabilities, uint32_t max_baud, uint32_t b
     memset(&b->app, 0xA5, sizeof b->app); /* what init forgets is not zero by luck */
     b->block_samples = block_ms * SAMPLES_PER_MS;
     CHECK(b->block_samples > 0u && b->block_samples <= MAX_BLOCK_SAMPLES);
-    b->block_us = block_ms * 1000u;
+    b->block_us = (uint64_t)block_ms * 1000u;
     b->photo_us = GLINK_NEVER;
 
     const frame_hal_t hal = {.ctx = b,

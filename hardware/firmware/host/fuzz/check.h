@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FAIL(what)                                                   \
-    do {                                                             \
-        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, (what)); \
-        abort();                                                     \
+#define FAIL(what)                                                         \
+    do {                                                                   \
+        (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, (what)); \
+        abort();                                                           \
     } while (0)
 
-#define CHECK(condition)                                         \
-    do {                                                         \
-        if (!(condition)) FAIL("does not hold: " #condition);    \
+#define CHECK(condition)                                      \
+    do {                                                      \
+        if (!(condition)) FAIL("does not hold: " #condition); \
     } while (0)
 
 #endif

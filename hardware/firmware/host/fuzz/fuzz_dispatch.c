@@ -229,7 +229,8 @@ static size_t complete_speaker(talk_t *t, uint8_t how, uint8_t *payload, size_t 
         t->stream++;
         t->spoken = 0u;
     }
-    n = n < 2u * GLINK_FRAME_SAMPLES ? n : 2u * GLINK_FRAME_SAMPLES;
+    const size_t most = (size_t)2u * GLINK_FRAME_SAMPLES;
+    n = n < most ? n : most;
     memcpy(pcm, payload, n);
     const glink_speaker_audio_t audio = {.sample = t->spoken, .stream = t->stream, .pcm = pcm, .pcm_len = n};
     const bool adpcm = (how & GLINK_FLAG_ADPCM) != 0u && n > 4u;
@@ -315,7 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&talk, 0, sizeof talk);
     talk.room = SIZE_MAX;
     board_init(&talk.board, (uint32_t)data[1], (traits & 4u) != 0u ? 2000000u : 0u, blocks_ms[traits & 3u]);
-    greet(&talk, (traits & 8u) != 0u ? 0u : 1u);
+    greet(&talk, (uint8_t)((traits & 8u) != 0u ? 0u : 1u));
     pass(&talk, 0u);
 
     for (size_t at = 2; size - at >= 5u && talk.board.now_us < MAX_TIME_US && talk.frames < MAX_FRAMES;) {

@@ -131,26 +131,17 @@ static void on_reply(hearing_t *h, const uint8_t *payload, size_t n)
 
 static size_t event_bytes(uint8_t type)
 {
-    switch (type) {
-    case GLINK_TYPE_BUTTON_EVENT:
-        return GLINK_BUTTON_EVENT_BYTES;
-    case GLINK_TYPE_LED_EVENT:
-        return GLINK_LED_EVENT_BYTES;
-    case GLINK_TYPE_CAPTURE_EVENT:
-        return GLINK_CAPTURE_EVENT_BYTES;
-    case GLINK_TYPE_PLAYBACK_STARTED:
-        return GLINK_PLAYBACK_STARTED_BYTES;
-    case GLINK_TYPE_PLAYBACK_ENDED:
-        return GLINK_PLAYBACK_ENDED_BYTES;
-    case GLINK_TYPE_UNDERRUN:
-        return GLINK_UNDERRUN_BYTES;
-    case GLINK_TYPE_PHOTO_EVENT:
-        return GLINK_PHOTO_EVENT_BYTES;
-    case GLINK_TYPE_OBJECT_EVENT:
-        return GLINK_OBJECT_EVENT_BYTES;
-    default:
-        return 0u;
-    }
+    static const uint8_t bytes[] = {
+        [GLINK_TYPE_BUTTON_EVENT] = GLINK_BUTTON_EVENT_BYTES,
+        [GLINK_TYPE_LED_EVENT] = GLINK_LED_EVENT_BYTES,
+        [GLINK_TYPE_CAPTURE_EVENT] = GLINK_CAPTURE_EVENT_BYTES,
+        [GLINK_TYPE_PLAYBACK_STARTED] = GLINK_PLAYBACK_STARTED_BYTES,
+        [GLINK_TYPE_PLAYBACK_ENDED] = GLINK_PLAYBACK_ENDED_BYTES,
+        [GLINK_TYPE_UNDERRUN] = GLINK_UNDERRUN_BYTES,
+        [GLINK_TYPE_PHOTO_EVENT] = GLINK_PHOTO_EVENT_BYTES,
+        [GLINK_TYPE_OBJECT_EVENT] = GLINK_OBJECT_EVENT_BYTES,
+    };
+    return type < sizeof bytes ? bytes[type] : 0u;
 }
 
 static void on_fresh_event(hearing_t *h, const uint8_t *payload, size_t n)
@@ -217,9 +208,10 @@ static void on_mic(hearing_t *h, const glink_header_t *header, const uint8_t *pa
         CHECK(audio.pcm[2] <= MAX_ADPCM_INDEX && audio.pcm[3] == 0u);
         return;
     }
-    CHECK(audio.pcm_len == 2u * GLINK_FRAME_SAMPLES);
+    CHECK(audio.pcm_len == sizeof(int16_t) * GLINK_FRAME_SAMPLES);
     for (uint32_t i = 0; i < GLINK_FRAME_SAMPLES; i++) {
-        const uint16_t got = (uint16_t)(audio.pcm[2u * i] | (uint16_t)(audio.pcm[2u * i + 1u] << 8));
+        const uint8_t *sample = audio.pcm + sizeof(int16_t) * i;
+        const uint16_t got = (uint16_t)(sample[0] | (uint16_t)(sample[1] << 8));
         CHECK((int16_t)got == hearing_sample(audio.sample + i));
     }
 }
@@ -254,7 +246,7 @@ static bool to_a_stranger(hearing_t *h, const glink_header_t *header, const uint
     if (payload[0] != GLINK_TYPE_CLOSE || n != GLINK_CLOSE_BYTES) return false;
     CHECK(payload[1] == GLINK_CLOSE_REASON_NO_SESSION && header->session != 0u);
     h->refusal_us = (h->refusal_us > h->now_us ? h->refusal_us : h->now_us) + REFUSAL_US;
-    CHECK(h->refusal_us <= h->now_us + 2u * REFUSAL_US); /* one may have waited for the line */
+    CHECK(h->refusal_us <= h->now_us + 2u * (uint64_t)REFUSAL_US); /* one may have waited for the line */
     return true;
 }
 
