@@ -71,8 +71,8 @@ HIGHEST_SENT_S = HIGHEST_SENT_INTERVAL_MS / 1000
 # Once the frame has been silent for a heartbeat, ask faster: one lost ping must not look like a dead frame.
 WORRIED_PING_S = HEARTBEAT_S / 4
 
-# Our slots for BulkData, 130 KB: at the speed of USB so many come in 150 ms, and a grant must not be due more often than
-# the budget of what goes without credit allows.
+# Our slots for BulkData, 130 KB: at the speed of USB so many come in 150 ms, and a grant must not be due more often
+# than the budget of what goes without credit allows.
 BULK_UP_WINDOW = 128
 
 _Clocked = TypeVar("_Clocked", bound=FrameMessage | GetStateResult | CaptureStartResult | CaptureStopResult)
