@@ -72,7 +72,7 @@ def test_standard_output_is_a_wav_without_a_length() -> None:
 
 def test_what_was_lost_is_silence_of_the_same_length_and_told(tmp_path: Path) -> None:
     file = tmp_path / "talk.wav"
-    port = "sim://?lose=0.2&seed=3"
+    port = "sim://?lose=0.1&seed=3"
     result = invoke("frame", "record", "-p", port, "-o", str(file), "--seconds", "2", "--json")
     found = json.loads(result.stdout)
     assert len(read_audio(file)) == 2 * SECOND
