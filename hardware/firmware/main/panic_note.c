@@ -33,8 +33,9 @@ void __wrap_esp_panic_handler(panic_info_t *info)
     note.address = (uint32_t)(uintptr_t)info->addr;
     note.core = info->core;
     const char *reason = info->reason != NULL ? info->reason : info->description;
+    if (reason == NULL) reason = "unknown";
     size_t n = 0;
-    for (; reason != NULL && reason[n] != '\0' && n + 1u < REASON_BYTES; n++) note.reason[n] = reason[n];
+    for (; reason[n] != '\0' && n + 1u < REASON_BYTES; n++) note.reason[n] = reason[n];
     note.reason[n] = '\0';
     note.magic = MAGIC;
     __real_esp_panic_handler(info);
