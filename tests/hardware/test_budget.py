@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.analysers import clang_tidy, cppcheck
 from tests.support.frame_builds import (
     COMPONENTS,
     ESPRESSIF_TYPES,
@@ -133,47 +135,21 @@ def test_no_word_that_only_some_compilers_know() -> None:
 
 @pytest.mark.cross
 def test_cppcheck() -> None:
-    cppcheck = need_program("cppcheck", "cppcheck")
-    done = subprocess.run(
-        [
-            *(cppcheck, "--quiet", "--std=c11", "--error-exitcode=1", "--inline-suppr", "--platform=unix32"),
-            *("--enable=warning,performance,portability", "--suppress=missingIncludeSystem"),
-            *(f"-I{folder}" for folder in INCLUDES),
-            *map(str, COMPONENTS),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    cppcheck(COMPONENTS, INCLUDES)
 
 
 @pytest.mark.cross
 def test_clang_tidy() -> None:
-    clang_tidy = need_program("clang-tidy", "clang-tidy")
     sources = [*PORTABLE, *(path for path in PIPE_PROGRAM if path not in PORTABLE)]
-    checks = [
-        *("-*", "bugprone-*", "cert-*", "clang-analyzer-*", "-bugprone-easily-swappable-parameters"),
-        "-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling",  # Annex K instead of memcpy
-    ]
-    flags = ["-std=c11", *POSIX, *(f"-I{folder}" for folder in INCLUDES)]
-    done = subprocess.run(
-        [
-            clang_tidy,
-            "--quiet",
-            "--warnings-as-errors=*",
-            f"--checks={','.join(checks)}",
-            *map(str, sources),
-            "--",
-            *flags,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    clang_tidy(sources, INCLUDES, ["-std=c11", *POSIX])
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("read", [cppcheck, lambda sources, includes: clang_tidy(sources, includes, [])])
+def test_an_analyser_sees_a_mistake(read: Callable[[list[Path], list[Path]], None], tmp_path: Path) -> None:
+    (tmp_path / "bad.c").write_text("int f(void);\nint f(void) { int a[2] = {0}; return a[2]; }\n", encoding="ascii")
+    with pytest.raises(AssertionError, match=r"bad\.c"):
+        read([tmp_path / "bad.c"], INCLUDES)
 
 
 def test_the_components_include_only_what_every_compiler_has() -> None:

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.analysers import clang_tidy, cppcheck
 from tests.support.frame_builds import COMPONENTS, ESPRESSIF_TYPES, FIRMWARE, need_program
 
 from lorgnette.hardware.boards import Board, boards
@@ -19,9 +20,13 @@ STUBS = Path(__file__).parent / "idf_stubs"
 SOURCES = sorted(MAIN.glob("*.c"))
 
 
+def includes(board: Board) -> list[Path]:
+    return [STUBS, *(component / "include" for component in COMPONENTS), FIRMWARE / "boards" / board.id]
+
+
 def flags(board: Board) -> list[str]:
-    includes = [STUBS, *(component / "include" for component in COMPONENTS), FIRMWARE / "boards" / board.id]
-    return [*("-std=gnu17", "-ffreestanding", "-Wall", "-Wextra", "-Wshadow", "-Werror"), *(f"-I{p}" for p in includes)]
+    own = ["-std=gnu17", "-ffreestanding", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+    return [*own, *(f"-I{path}" for path in includes(board))]
 
 
 def compile_quietly(compiler: str, flags: list[str], source: Path, out: Path) -> None:
@@ -37,6 +42,27 @@ def test_for_the_frames_instruction_set(source: Path, board: Board, tmp_path: Pa
     """With Espressif's idea of uint32_t, which is `unsigned long`."""
     compiler = need_program("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106")
     compile_quietly(compiler, [*flags(board), *ESPRESSIF_TYPES, "-mlongcalls", "-Os"], source, tmp_path / "out.o")
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_gccs_analyser(source: Path, tmp_path: Path) -> None:
+    compiler = need_program("cc", "gcc")
+    compile_quietly(compiler, [*flags(boards()[0]), "-O2", "-fanalyzer"], source, tmp_path / "out.o")
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("board", boards(), ids=lambda board: board.id)
+def test_cppcheck(board: Board) -> None:
+    cppcheck([MAIN], includes(board))
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("board", boards(), ids=lambda board: board.id)
+def test_clang_tidy(board: Board) -> None:
+    """But for the names that the linker's --wrap makes, which are reserved."""
+    reserved = ["bugprone-reserved-identifier", "cert-dcl37-c", "cert-dcl51-cpp"]
+    clang_tidy(SOURCES, includes(board), ["-std=gnu17"], without=reserved)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
