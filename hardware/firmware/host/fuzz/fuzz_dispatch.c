@@ -29,7 +29,8 @@ enum {
 };
 
 #define FORGE 0x40u        /* the payload as it is, type octet and all */
-#define SAME_CALL 0x20u    /* the last call again */
+#define SAME_CALL 0x20u    /* on rpc: the last call again */
+#define SKIP 0x20u         /* on bulk_down: a piece was lost before this one */
 #define OTHER_CHANNEL 8u   /* of a frame with FORGE on channel test: the first octet of its payload */
 #define MAX_TIME_US 25000000u
 #define MAX_FRAMES 400u
@@ -238,10 +239,11 @@ static size_t complete_speaker(talk_t *t, uint8_t how, uint8_t *payload, size_t 
     return glink_speaker_audio_pack(&audio, payload, GLINK_MAX_PAYLOAD_BYTES);
 }
 
-static size_t complete_bulk(talk_t *t, uint8_t *payload, size_t n)
+static size_t complete_bulk(talk_t *t, uint8_t how, uint8_t *payload, size_t n)
 {
     uint8_t data[GLINK_MAX_CHUNK_BYTES];
     n = n < sizeof data ? n : sizeof data;
+    if ((how & SKIP) != 0u) t->written += (uint32_t)n;
     for (size_t i = 0; i < n; i++) data[i] = object_octet(t->written + (uint32_t)i);
     const glink_bulk_write_t write = {.object = t->object, .offset = t->written, .data = data, .data_len = n};
     t->written += (uint32_t)n;
@@ -264,7 +266,7 @@ static void send(talk_t *t, uint8_t chan, uint8_t how, uint8_t where, const uint
     } else if (chan == GLINK_CHAN_SPEAKER) {
         n = complete_speaker(t, how, payload, n);
     } else if (chan == GLINK_CHAN_BULK_DOWN) {
-        n = complete_bulk(t, payload, n);
+        n = complete_bulk(t, how, payload, n);
     }
     glink_header_t header = {.chan = chan,
                              .flags = (uint8_t)(how & ~(FORGE | SAME_CALL)),
