@@ -44,7 +44,7 @@ def test_the_cable_does_hurt() -> None:
     total = Outcome({}, Counter(), 0.0)
     for outcome in play_all(0, 150, os.cpu_count() or 1):
         total.counts += outcome.counts
-    struck = {"flip", "drop", "lose", "truncate", "duplicate", "reorder", "splice", "stall", "unplug"}
+    struck = {"flip", "drop", "lose", "truncate", "duplicate", "reorder", "splice", "noise", "stall", "unplug"}
     struck |= {"reset", "panic", "brownout"}
     assert struck < set(FAULTS), "the others are no matter of chance"
     rare = {"unplug": 5, "reset": 2, "panic": 2, "brownout": 2}
@@ -248,7 +248,7 @@ FINDS: dict[type[Meddler], tuple[Faults, str]] = {
 def test_a_frame_that_breaks_a_rule_is_found_out(meddler: type[Meddler]) -> None:
     faults, words = FINDS[meddler]
     found = []
-    for seed in (1, 2, 3, 5, 6):  # without ADPCM
+    for seed in (1, 2, 3, 5, 8, 10, 11):  # without ADPCM
         try:
             Story(seed, faults, mutate=meddler).live()
         except Broken as broken:
