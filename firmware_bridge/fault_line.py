@@ -31,6 +31,7 @@ UNFINISHED_US = 20_000
 OVERTAKEN_MS = 50
 """The longest that a reordered piece comes after its time."""
 LONGEST_DROP_BYTES = 128
+LONGEST_NOISE_BYTES = 64
 USB_PACKET_BYTES = 62
 """Octets in one packet of an FTDI bridge: 64 less two of status."""
 
@@ -191,7 +192,11 @@ class Line:
         if self._strikes("splice", faults.splice):
             at, text = rng.randint(0, len(piece)), rng.choice(TEXTS)
             piece = piece[:at] + text[rng.randrange(len(text)) :] + piece[at:]
-        return 2 * piece if self._strikes("duplicate", faults.duplicate) else piece
+        if self._strikes("duplicate", faults.duplicate):
+            piece *= 2
+        if self._strikes("noise", faults.noise):
+            piece = rng.randbytes(rng.randint(1, LONGEST_NOISE_BYTES)) + piece
+        return piece
 
     def _strikes(self, word: str, chance: float) -> bool:
         if not chance or self._rng.random() >= chance:

@@ -77,6 +77,7 @@ FAULTS: dict[str, Option] = {
     "duplicate": Option("duplicate", _CHANCE, "that a frame comes twice"),
     "reorder": Option("reorder", _CHANCE, "that a frame comes up to 50 ms late, behind others"),
     "splice": Option("splice", _CHANCE, "that a piece of boot log, panic or AT text stands in a frame"),
+    "noise": Option("noise", _CHANCE, "that a burst of 1 to 64 random octets stands before a frame"),
     "stall": Option("stall", _CHANCE, "that the line stands still after a frame"),
     "stall_ms": Option("stall_ms", _MS, "the longest of these pauses"),
     "delay": Option("delay_ms", _MS, "the time that every octet takes"),
@@ -103,6 +104,7 @@ class Faults:
     duplicate: float = 0.0
     reorder: float = 0.0
     splice: float = 0.0
+    noise: float = 0.0
     stall: float = 0.0
     stall_ms: float = 50.0
     delay_ms: float = 0.0

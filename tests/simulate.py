@@ -5,8 +5,8 @@
     python tests/simulate.py --seed 123 -v              play it, and print every frame and every fault
 
 Each seed is one story (tests/support/story.py): its own mixture of bit flips, drops, losses, truncation, duplicates,
-reordering, spliced text, stalls, delays, slow lines, latency timers, unplugged cables, resets and killed hosts, over
-whatever a wearer and a program do in some seconds. What must hold at any time: no wrong sound, photo or answer; no
+reordering, spliced text, noise, stalls, delays, slow lines, latency timers, unplugged cables, resets and killed hosts,
+over whatever a wearer and a program do in some seconds. What must hold at any time: no wrong sound, photo or answer; no
 request that runs twice or never ends; no press of the button that is reported twice or, while the session lives, not
 at all; no sensor without its light, none that outlives three seconds of silence; no more without credit than the
 frame's ring has room for; every AudioFrame accounted for. And once the cable is good: everything works, with full

@@ -41,7 +41,7 @@ def test_a_good_line_changes_nothing() -> None:
     assert good.counts == {"frames": 400, "octets": sum(map(len, FRAMES))}
 
 
-@pytest.mark.parametrize("word", ["drop", "lose", "truncate", "duplicate", "splice"])
+@pytest.mark.parametrize("word", ["drop", "lose", "truncate", "duplicate", "splice", "noise"])
 def test_a_chance_is_that_of_one_frame(word: str) -> None:
     bad = line(**{word: 0.1})
     out = through(bad)
@@ -238,7 +238,7 @@ def test_repair_ends_every_fault() -> None:
 # ---- words
 def test_every_option_is_read() -> None:
     text = (
-        "flip=1e-6&drop=0.01&lose=0.02&truncate=0.03&duplicate=0.04&reorder=0.05&splice=0.06&stall=0.07&stall_ms=400"
+        "flip=1e-6&drop=0.01&lose=0.02&truncate=0.03&duplicate=0.04&reorder=0.05&splice=0.06&noise=0.08&stall=0.07&stall_ms=400"
         "&delay=20&rate=921600&latency=16&unplug=5:2,20:1&reset=10,30&panic=40&brownout=50,60&mute=70&bootlog=1"
     )
     assert parse_fault_text(text) == Faults(
@@ -249,6 +249,7 @@ def test_every_option_is_read() -> None:
         duplicate=0.04,
         reorder=0.05,
         splice=0.06,
+        noise=0.08,
         stall=0.07,
         stall_ms=400.0,
         delay_ms=20.0,

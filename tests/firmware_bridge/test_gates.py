@@ -231,6 +231,39 @@ def test_the_frame_too_accepts_the_next_whole_one() -> None:
         assert all(pong.token in (n, 0x01020304) for pong in pongs)
 
 
+# ---- noise
+@pytest.mark.parametrize("chance", [0.01, 0.1, 0.5])
+def test_noise_between_frames_makes_nothing_wrong_and_costs_two_frames_each_at_most(chance: float) -> None:
+    bad, reader = Line(Faults(noise=chance), random.Random(1)), FrameReader()
+    rng = random.Random(2)
+    sent = [Frame(3, 0, n, 7, rng.randbytes(rng.randint(0, 100))) for n in range(4_000)]
+    pieces = [frame.encode() for frame in sent]
+    sound: list[Frame] = []
+    got: list[Frame] = []
+    for n, (frame, piece) in enumerate(zip(sent, pieces, strict=True)):
+        bad.put(n, piece)
+        out = bad.take(n)
+        sound += [frame] if out == piece else []
+        got += [found for found, _ in reader.receive(out) if found is not None]
+    assert bad.counts["noise"] > 4_000 * chance / 2
+    assert len(sent) - len(sound) == bad.counts["noise"]
+    assert len(got) >= len(sent) - 2 * bad.counts["noise"]
+    rest, accepted = iter(sent), iter(got)
+    assert all(frame in rest for frame in got), "a frame that nobody sent, or twice, or out of order"
+    assert all(frame in accepted for frame in sound), "a frame without noise before it was lost"
+
+
+def test_a_zero_before_a_frame_saves_it_from_noise() -> None:
+    """As a sender puts one after a pause: in C nothing is lost then."""
+    host = RawHost(SimulatedFrame(Peripherals()))
+    host.connect()
+    bad = Line(Faults(noise=1.0), random.Random(1))
+    for n in range(200):
+        bad.put(n, host.pack(m.Ping(token=n)))  # it begins with a zero
+        assert [pong.token for pong in all_of(host.step(bad.take(n)), m.Pong)] == [n]
+    assert bad.counts["noise"] == 200
+
+
 # ---- duplicates and reordering
 @pytest.mark.parametrize("faults", [Faults(duplicate=1.0), Faults(reorder=0.5), Faults(duplicate=0.5, reorder=0.5)])
 def test_duplicates_and_reordering_run_nothing_twice(faults: Faults) -> None:
