@@ -28,6 +28,9 @@ NOTE_CHARS = 100
 # Notes that say no more than the octets beside them.
 CLOCKWORK = frozenset({"tick", "receive_data", "data_to_send"})
 
+TOO_LONG = "a record that is longer than the rest of the file"
+LOOK = "see what it holds: lorgnette capture show {file}"
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -139,7 +142,8 @@ def replay(file: Path, engines: str, strict: bool, to: str | None, as_json: bool
     """Do what a capture holds again, and say whether the same came of it.
 
     What the frame sent goes into a fresh link at the captured times. The same events must come out, the same octets
-    must go to the frame, and a fresh pipeline must take the same steps. Ends with 1 at the first difference.
+    must go to the frame, and a fresh pipeline must take the same steps. Ends with 1 at the first difference. A capture
+    whose end is damaged is done again up to there; one that is damaged within as well, but ends with 1.
     """
     if to is not None and (engines == "live" or strict):
         raise click.UsageError("--to and --engines exclude each other: a live frame, or the captured one.")
@@ -181,6 +185,10 @@ def _replay(file: Path, *, live: bool, strict: bool, as_json: bool, offline: boo
             found |= {"identical": False, "difference": facts}
         else:
             warn_of_the_end(file, reader)
+            if done.nothing:
+                raise Failure(f"{file}: there is nothing to replay before its end", LOOK.format(file=file))
+        if reader.damage or reader.cut:
+            found["damage"] = damage_facts(reader)
     found["turns"] = turns if as_json else found.get("turns", 0)
     if live:
         found["texts"] = [{**asdict(row), "same": row.same} for row in texts]
@@ -200,16 +208,25 @@ def _replay(file: Path, *, live: bool, strict: bool, as_json: bool, offline: boo
     if not as_json:
         said = f"identical: {found['events']} events, {found['octets']} octets"
         click.echo(said + (f", {found['steps']} steps of {found['turns']} turns" if found["steps"] else ""))
+    if reader.damaged_within:
+        raise Failure(
+            f"only the first {reader.last_s - reader.first_s:.3f} s could be replayed: it goes on behind damage",
+            LOOK.format(file=file),
+        )
     if strict and differing:
         raise Failure(f"{differing} of {len(texts)} texts differ from the captured ones")
 
 
 def _replay_to(file: Path, port: str, as_json: bool) -> None:
     from ..glasses.ports import open_frame
-    from ..glasses.replay_to import replay_to
+    from ..glasses.replay_to import asks_something, replay_to
 
-    with opened(file):  # what is no capture is said before a frame is opened
-        pass
+    with opened(file) as reader:  # whatever is wrong with it is said before a frame is opened
+        for _ in reader.before_damage():
+            pass
+        warn_of_the_end(file, reader)
+    if not asks_something(file):
+        raise Failure(f"{file}: no request and no sound for a frame stands in it", LOOK.format(file=file))
     with open_frame(load({"port": port}).settings, remember=False)[0] as device:
         redone = replay_to(file, device)
     audio_s = redone.audio_samples / 16_000
@@ -244,8 +261,9 @@ def opened(file: Path) -> Iterator[CaptureReader]:
 
 def warn_of_the_end(file: Path, reader: CaptureReader) -> None:
     """One line about what is missing or wrong, if anything is."""
-    if reader.damage:
-        said = f"is damaged: {reader.damage}"
+    if reader.damage or reader.damaged_within:
+        where = "in the middle" if reader.damaged_within else "at its end"
+        said = f"is damaged {where}: {reader.damage or TOO_LONG}"
     elif reader.cut:
         said = "ends in the middle of a record; everything before it is whole"
     elif reader.early_end:
@@ -255,6 +273,15 @@ def warn_of_the_end(file: Path, reader: CaptureReader) -> None:
     else:
         return
     click.echo(f"lorgnette: the capture {printable(file)} {printable(said)}", err=True)
+
+
+def damage_facts(reader: CaptureReader) -> dict[str, Any]:
+    """What is wrong, up to when everything is right, and whether only the end is lost."""
+    return {
+        "what": reader.damage or TOO_LONG,
+        "whole_until_s": round(reader.last_s - reader.first_s, 9),
+        "only_the_end": not reader.damaged_within,
+    }
 
 
 # ------------------------------------------------------------------------------------------------ lines
@@ -350,7 +377,7 @@ def summary(reader: CaptureReader, view: LineView, last_s: float) -> dict[str, A
         "sessions": view.sessions,
         "device": view.device,
         "written_by": f"{reader.application}, {reader.facts.get('command', '')}".removesuffix(", "),
-        "whole": reader.ended,
+        "whole": reader.ended and not reader.damage,
     }
 
 

@@ -41,6 +41,11 @@ class Replayed:
     steps: int = 0
     turns: int = 0
 
+    @property
+    def nothing(self) -> bool:
+        """There was nothing to do again."""
+        return not (self.events or self.octets or self.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
@@ -62,7 +67,7 @@ def replay(
     on_text: Callable[[TextRow], None] = lambda _row: None,
     engines: Engines | None = None,
 ) -> Replayed:
-    """Do everything again; returns how much of it there was.
+    """Do everything before the first damage again; returns how much of it there was.
 
     Args:
         on_turn: told of each turn's end.
@@ -70,18 +75,14 @@ def replay(
 
     Raises:
         Difference: the first thing that did not come out as it was captured.
-        CaptureError: the capture is damaged, or holds what this version does not know.
+        CaptureError: the capture holds what this version does not know.
     """
     link = LinkReplay()
     turns = TurnReplay(link.heard.at, on_turn, LiveTexts(engines, on_text) if engines is not None else None)
-    for record in reader:
-        if reader.damage:
-            break
+    for record in reader.before_damage():
         link.take(record)
         if isinstance(record, Note):
             turns.take(record)
-    if reader.damage:
-        raise CaptureError(f"The capture is damaged: {reader.damage}.")
     if reader.ended and not reader.early_end:
         link.finish()
     return Replayed(link.events, link.octets, turns.steps, turns.turns)

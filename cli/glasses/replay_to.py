@@ -47,6 +47,11 @@ class Redone:
         return [request for request in self.requests if request.captured != request.live]
 
 
+def asks_something(path: Path) -> bool:
+    """The capture holds a request, or sound for the speaker. Raises what `replay_to` raises."""
+    return any(_given(note) is not None for note in _notes(path))
+
+
 def replay_to(path: Path, device: DeviceApi) -> Redone:
     """Do it. Raises CaptureError, and OSError when the file cannot be read."""
     endings = _endings(path)
@@ -148,6 +153,6 @@ def _given(note: Note) -> dict[str, Any] | None:
 
 def _notes(path: Path) -> Iterator[Note]:
     with closing(path.open("rb")) as file:
-        for record in CaptureReader(file):
+        for record in CaptureReader(file).before_damage():
             if isinstance(record, Note):
                 yield record

@@ -6,6 +6,7 @@ packet holds. https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,11 @@ MAX_BLOCK_BYTES = 48 << 20  # ten minutes of speech in one call (speaker.MAX_QUE
 MAX_INTERFACES = 64  # of one section; we have two
 MAX_NS = (1 << 64) - 1
 
+SEARCH_BYTES = 1 << 20  # read at once behind damage
+MAX_CANDIDATE_BYTES = 4 * MAX_BLOCK_BYTES  # of what looks like a packet there; a hostile file may be full of it
+
 _HEAD = struct.Struct("<II")
+_PACKET_KIND = re.compile(rb"(?=\x06\0\0\0|\0\0\0\x06)", re.DOTALL)  # of either byte order
 _PACKET = struct.Struct("<IIIII")  # interface, time (high, low), octets kept, octets there were
 
 
@@ -142,6 +147,50 @@ def read_blocks(file: IO[bytes]) -> Iterator[Section | Packet]:
             _add_interface(body, state)
         elif kind == PACKET:
             yield _packet(body, state)
+
+
+def has_packet_behind(file: IO[bytes], start: int) -> bool:
+    """A whole packet whose CRC-32 is right stands at or behind `start`, wherever it begins. Moves the file's position.
+
+    True, too, of a file with more of what looks like packets than anybody would want to check.
+    """
+    at, held, left_bytes = start, b"", MAX_CANDIDATE_BYTES
+    file.seek(start)
+    while chunk := file.read(SEARCH_BYTES):
+        window = held + chunk
+        for found in _PACKET_KIND.finditer(window):
+            order = "<" if window[found.start()] else ">"
+            body = _whole_body(file, at - len(held) + found.start(), order)
+            left_bytes -= len(body)
+            if left_bytes < 0 or _is_sound(body, order):
+                return True
+        at += len(chunk)
+        held = window[-3:]
+        file.seek(at)
+    return False
+
+
+def _whole_body(file: IO[bytes], at: int, order: str) -> bytes:
+    """What the block at `at` holds; nothing when its two lengths are not the same."""
+    file.seek(at)
+    head = file.read(8)
+    if len(head) < 8:
+        return b""
+    _, size = struct.unpack(f"{order}II", head)
+    if size < 12 + _PACKET.size or size % 4 or size > MAX_BLOCK_BYTES:
+        return b""
+    file.seek(at + size - 4)
+    if file.read(4) != head[4:]:
+        return b""
+    file.seek(at + 8)
+    return file.read(size - 12)
+
+
+def _is_sound(body: bytes, order: str) -> bool:
+    try:
+        return _packet(body, _Interfaces(order, [(0, 10, NANOSECONDS)] * MAX_INTERFACES)).sound
+    except Broken:
+        return False
 
 
 def _rest_of_block(file: IO[bytes], head: bytes, order: str) -> tuple[int, bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from ..errors import CaptureError
-from .pcapng import APPLICATION, COMMENT, MAX_NS, OUTBOUND, Broken, Cut, Packet, Section, read_blocks
+from .pcapng import APPLICATION, COMMENT, MAX_NS, OUTBOUND, Broken, Cut, Packet, Section, has_packet_behind, read_blocks
 from .writer import FORMAT_VERSION, LINE_TYPE, NOTE_TYPE
 
 MAX_DEPTH = 24  # of a note's objects and lists; ours have about ten
@@ -53,6 +53,8 @@ class CaptureReader:
         early_end: why it ended before its writer was done, "" when it did not.
         cut: it ends within a block: what wrote it was ended. What stands before is whole.
         damage: the first thing that is wrong in it otherwise, "" for nothing.
+        damaged_within: whole packets stand behind what is cut or damaged. Otherwise nothing but the end is lost.
+        last_s: the time of the last record before the damage.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -60,34 +62,49 @@ class CaptureReader:
         self.application = ""
         self.facts: dict[str, Any] = {}
         self.offset_ns = 0
-        self.first_s = 0.0
+        self.first_s = self.last_s = 0.0
         self._empty = True
-        self.ended = self.cut = False
+        self.ended = self.cut = self.damaged_within = False
         self.damage = self.early_end = ""
         self._file = file
+        self._at = 0  # where what was not looked at yet begins
         self._blocks = read_blocks(file)
         try:
             self._begin(next(self._blocks, None))
         except (Cut, Broken) as error:
             raise CaptureError("This capture has no whole beginning.") from error
 
+    def before_damage(self) -> Iterator[Record]:
+        """The records up to the first thing that is wrong. What `ended` says is of them."""
+        for record in self:
+            if self.damage:
+                break
+            yield record
+
     def __iter__(self) -> Iterator[Record]:
         try:
             for block in self._blocks:
+                self._at = self._position()
                 if isinstance(block, Section):
                     self._begin(block)
                 elif (record := self._record(block)) is not None:
-                    if self._empty:
-                        self.first_s, self._empty = record.at_s, False
-                    self.ended = isinstance(record, Note) and record.kind == "end"
-                    self.early_end = (
-                        str(record.value.get("reason", "")) if isinstance(record, Note) and self.ended else ""
-                    )
+                    self._mark(record)
                     yield record
         except Cut:
             self.cut = True
+            self.damaged_within = self.damaged_within or self._goes_on()
         except (Broken, CaptureError) as error:
             self._damaged(str(error))
+
+    def _mark(self, record: Record) -> None:
+        if self._empty:
+            self.first_s = self.last_s = record.at_s
+            self._empty = False
+        if self.damage:
+            return
+        self.last_s = record.at_s
+        self.ended = isinstance(record, Note) and record.kind == "end"
+        self.early_end = str(record.value.get("reason", "")) if isinstance(record, Note) and self.ended else ""
 
     def _begin(self, block: Section | Packet | None) -> None:
         if not isinstance(block, Section):
@@ -120,7 +137,22 @@ class CaptureReader:
 
     def _damaged(self, what: str) -> None:
         if not self.damage:
-            self.damage = f"{what}, before byte {self._file.tell()}"
+            self.damage = what if self._position() == 0 else f"{what}, before byte {self._position()}"
+            self.damaged_within = self._goes_on()
+
+    def _position(self) -> int:
+        """0 in a pipe."""
+        return self._file.tell() if self._file.seekable() else 0
+
+    def _goes_on(self) -> bool:
+        """Whole packets stand behind what was read. Of a pipe nobody can tell: it is taken for one that does."""
+        if not self._file.seekable():
+            return True
+        here = self._file.tell()
+        try:
+            return has_packet_behind(self._file, self._at)
+        finally:
+            self._file.seek(here)
 
 
 def _json(text: bytes) -> Any:

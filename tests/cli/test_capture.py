@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import stat
 import sys
 from collections.abc import Callable
@@ -40,6 +41,7 @@ from lorgnette.cli.glasses.replay import TextRow, replay
 from lorgnette.cli.glasses.virtual import VirtualGlasses
 from lorgnette.cli.main import COMMANDS
 from lorgnette.firmware_bridge.capture.reader import CaptureReader, Note, Octets, Record
+from lorgnette.firmware_bridge.capture.writer import CaptureWriter
 from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.faulty_frame import FaultyFrame
 from lorgnette.firmware_bridge.lockstep import LockstepDevice
@@ -124,7 +126,7 @@ def test_a_demo_of_which_one_octet_was_changed_is_not_the_same(recorded_demo: Re
     (tmp_path / "changed.pcapng").write_bytes(raw)
     done = replayed(tmp_path / "changed.pcapng")
     assert done.exit_code == ExitCode.FAILURE
-    assert "the capture is damaged" in done.stderr.lower()
+    assert "is damaged in the middle: octets that are not those that were written" in done.stderr
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -262,6 +264,99 @@ def test_a_capture_that_was_cut_is_the_same_as_far_as_it_goes(talk: Path, tmp_pa
     done = replayed(path)
     assert done.exit_code == 0 and done.stdout.splitlines()[-1].startswith("identical: ")
     assert done.stderr.count("\n") == 1 and "ends in the middle of a record" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def undamaged(talk: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(replayed(talk, "--json").stdout)
+    return found
+
+
+def _noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@pytest.mark.parametrize(
+    ("lost_bytes", "instead", "all_of_it"),
+    [
+        (400, bytes(400), False),
+        (400, _noise(400), False),
+        (4096, bytes(4096), False),
+        (0, _noise(16), True),
+        (0, bytes(4096), True),
+        (1, b"!", False),
+    ],
+    ids=["zeros over it", "noise over it", "a page of zeros over it", "noise behind it", "zeros behind it", "an octet"],
+)
+def test_a_damaged_end_costs_the_end_and_no_more(
+    talk: Path, undamaged: dict[str, Any], tmp_path: Path, lost_bytes: int, instead: bytes, all_of_it: bool
+) -> None:
+    path, raw = tmp_path / "end.pcapng", talk.read_bytes()
+    path.write_bytes(raw[: len(raw) - lost_bytes] + instead)
+    done = replayed(path, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.count("\n") == 1 and "is damaged at its end: " in done.stderr
+    found = json.loads(done.stdout)
+    assert found["identical"] and found["damage"]["only_the_end"]
+    assert found["octets"] > 0.9 * undamaged["octets"]
+    if all_of_it:
+        assert {**found, "damage": None} == {**undamaged, "damage": None}
+    assert 9.0 < found["damage"]["whole_until_s"] < 41.0
+
+
+def _a_longer_block(raw: bytes, at: int) -> bytes:
+    size = int.from_bytes(raw[at + 4 : at + 8], "little") + 0x0100_0000
+    return raw[: at + 4] + size.to_bytes(4, "little") + raw[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda raw, at: raw[:at] + bytes(400) + raw[at + 400 :],
+        lambda raw, at: raw[:at] + _noise(400) + raw[at + 400 :],
+        lambda raw, at: raw[:at] + raw[at + 3 :],
+        lambda raw, at: raw[:at] + b"!!!" + raw[at:],
+        _a_longer_block,
+    ],
+    ids=["zeros", "noise", "octets that are gone", "octets too many", "a length"],
+)
+def test_damage_with_whole_records_behind_it_is_no_damaged_end(
+    talk: Path, tmp_path: Path, harm: Callable[[bytes, int], bytes]
+) -> None:
+    path, raw = tmp_path / "middle.pcapng", talk.read_bytes()
+    at = 0
+    while at < len(raw) // 2:
+        at += int.from_bytes(raw[at + 4 : at + 8], "little")
+    path.write_bytes(harm(raw, at))
+    done = replayed(path, "--json")
+    assert done.exit_code == ExitCode.FAILURE
+    assert "is damaged in the middle" in done.stderr and "could be replayed" in done.stderr
+    damage = json.loads(done.stdout)["damage"]
+    assert not damage["only_the_end"] and 1.0 < damage["whole_until_s"] < 40.0
+
+
+def test_a_capture_without_anything_to_replay_is_no_success(talk: Path, tmp_path: Path) -> None:
+    path = tmp_path / "head.pcapng"
+    CaptureWriter(path, "test").close()
+    raw = path.read_bytes()
+    for head in (raw, raw[: raw.rindex(b"\x06\0\0\0")]):  # with the note of its end, and without
+        path.write_bytes(head)
+        for options in ((), ("--to", "sim://"), ("--json",)):
+            done = replayed(path, *options)
+            assert done.exit_code == ExitCode.FAILURE and done.stdout == ""
+            assert "lorgnette capture show" in done.stderr
+
+
+def test_what_no_link_said_is_not_asked_of_a_live_frame(tmp_path: Path) -> None:
+    """A capture of the conformance suite, whose host has no Link."""
+    path = tmp_path / "octets.pcapng"
+    writer = CaptureWriter(path, "test")
+    writer.octets(b"\0hello\0", 1.0, inbound=True)
+    writer.close()
+    for options in ((), ("--to", "sim://")):
+        done = replayed(path, *options)
+        assert done.exit_code == ExitCode.FAILURE and done.stdout == ""
+        assert_one_sentence(done.stderr)
 
 
 # ---- on a live frame

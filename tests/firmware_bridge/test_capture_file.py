@@ -134,6 +134,24 @@ def test_a_file_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
         CaptureWriter(tmp_path / "none" / "x.pcapng", "test")
 
 
+def test_only_a_packet_that_is_sound_shows_that_a_file_goes_on(capture: Path) -> None:
+    raw = capture.read_bytes()
+    cut = raw[: raw.rindex(b"\1\2\3")]
+    sound = packet(0, 0, b"abc")
+    for behind, goes_on in ((sound, True), (b"!" + sound, True), (sound.replace(b"abc", b"abd"), False), (b"", False)):
+        assert read(cut + behind)[1].damaged_within is goes_on, behind
+        assert read(raw + bytes(99) + behind)[1].damaged_within is goes_on, behind
+    assert not read(raw)[1].damaged_within
+
+
+def test_a_file_full_of_what_might_be_packets_is_not_looked_through_for_long(capture: Path) -> None:
+    size = 1 << 20
+    fake = struct.pack("<II", 6, size)
+    pattern = (fake * (2 * size // 8))[: 2 * size]
+    records, reader = read(capture.read_bytes() + bytes(8) + pattern * 2)
+    assert len(records) == 5 and reader.damage and reader.damaged_within
+
+
 # ---- while it is written
 def test_it_is_on_the_disk_before_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "open.pcapng"
