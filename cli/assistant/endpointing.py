@@ -1,6 +1,7 @@
 """Deciding when the user has begun and has finished speaking: probabilities in, UtteranceStarted / UtteranceEnded out.
 
-Pure: no clock, no model, no thread. Time is the sample clock of the AudioFrames. It knows nothing of turns.
+Pure: no clock, no model, no thread. Time is the sample clock of the AudioFrames. It knows nothing of turns. A sentence
+of which a word may be missing is UtteranceCut, never UtteranceEnded: "twenty five" without its end is another number.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Literal
 from .audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioFrame
 
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+
+# A hole in the sound of this length could hide a word; a shorter one reads as silence.
+WORD_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class UtteranceEnded:
             also the moment of the decision.
         speech_start_sample, speech_end_sample: first and last-plus-one sample of the frames taken as speech.
         pcm: s16le mono 16 kHz, exactly `end_sample - start_sample` samples; lost frames are silence in it.
-        reason: silence followed, it reached max_utterance_s, or the source ended or stalled.
+        reason: silence followed, it reached max_utterance_s, or the source ended.
     """
 
     start_sample: int
@@ -70,13 +74,22 @@ class UtteranceEnded:
     reason: Literal["silence", "max_length", "source_ended"] = "silence"
 
 
+@dataclass(frozen=True, slots=True)
+class UtteranceCut:
+    """Sound was lost while somebody spoke. Nothing begins until the rest of that sentence has ended in silence."""
+
+
+Found = UtteranceStarted | UtteranceEnded | UtteranceCut
+
+
 class Endpointing:
-    """The state machine: SILENCE (no speech yet), CANDIDATE (speech, still too short), SPEECH."""
+    """The state machine: SILENCE (no speech yet), CANDIDATE (speech, still too short), SPEECH, DEAF (after a cut)."""
 
     def __init__(self, settings: EndpointingSettings) -> None:
         self._min_speech_samples = settings.min_speech_ms * SAMPLES_PER_MS
         self._trailing_samples = settings.trailing_silence_ms * SAMPLES_PER_MS
         self._pre_roll_samples = settings.pre_roll_ms * SAMPLES_PER_MS
+        self._longest_hole_samples = min(WORD_MS * SAMPLES_PER_MS, self._trailing_samples)
         self._max_samples = round(settings.max_utterance_s * SAMPLE_RATE_HZ)
         self._start_threshold = settings.start_threshold
         self._stop_threshold = settings.stop_threshold
@@ -90,23 +103,28 @@ class Endpointing:
         self._speech_start: int | None = None  # None in SILENCE
         self._speech_end = 0
         self._speaking = False  # True in SPEECH
+        self._deaf_samples = 0  # silence in a row that must still be heard; 0 unless DEAF
 
     @property
     def speaking(self) -> bool:
         """An utterance has started and has not ended."""
         return self._speaking
 
-    def push(self, frame: AudioFrame, speech_probability: float) -> list[UtteranceStarted | UtteranceEnded]:
+    def push(self, frame: AudioFrame, speech_probability: float) -> list[Found]:
         """Take the next AudioFrame and the probability that it is speech.
 
-        A hole in the sample clock counts as silence. A clock that runs backwards (the frame has booted anew) ends a
-        running utterance where it was and starts over.
+        A short hole in the sample clock counts as silence. A long one, and a clock that runs backwards (the frame has
+        booted anew), cuts a running utterance off and starts over.
         """
-        found: list[UtteranceStarted | UtteranceEnded] = []
+        found: list[Found] = []
         if self._end_sample is not None and frame.sample != self._end_sample:
             found += self._bridge_hole(frame.sample - self._end_sample)
-        self._append(frame.pcm)
         self._end_sample = frame.end_sample
+        if self._deaf_samples:
+            silent = speech_probability < self._stop_threshold
+            self._deaf_samples = max(0, self._deaf_samples - frame.samples) if silent else self._trailing_samples
+            return found
+        self._append(frame.pcm)
         threshold = self._start_threshold if self._speech_start is None else self._stop_threshold
         if speech_probability >= threshold:
             found += self._heard_speech(frame)
@@ -122,10 +140,18 @@ class Endpointing:
         return found
 
     def flush(self) -> UtteranceEnded | None:
-        """End a running utterance now, because no more sound will come."""
+        """End a running utterance now, because it was the last sound that there is."""
         return self._end("source_ended") if self._speaking else None
 
-    def _heard_speech(self, frame: AudioFrame) -> list[UtteranceStarted | UtteranceEnded]:
+    def cut(self) -> list[Found]:
+        """Sound is missing here: forget everything heard. A sentence that was under way is not acted on."""
+        was_speaking = self._speaking
+        deaf_samples = self._trailing_samples if was_speaking or self._deaf_samples else 0
+        self.reset()
+        self._deaf_samples = deaf_samples
+        return [UtteranceCut()] if was_speaking else []
+
+    def _heard_speech(self, frame: AudioFrame) -> list[Found]:
         if self._speech_start is None:
             self._speech_start = frame.sample
         self._speech_end = frame.end_sample
@@ -134,12 +160,12 @@ class Endpointing:
         self._speaking = True
         return [UtteranceStarted(self._speech_start)]
 
-    def _bridge_hole(self, missing_samples: int) -> list[UtteranceStarted | UtteranceEnded]:
-        hole_is_the_end = missing_samples < 0 or missing_samples >= self._trailing_samples
-        if hole_is_the_end or self._kept_samples + missing_samples > self._max_samples:
-            ended = [self._end("silence")] if self._speaking else []
-            self.reset()
-            return list(ended)
+    def _bridge_hole(self, missing_samples: int) -> list[Found]:
+        readable = 0 < missing_samples < self._longest_hole_samples
+        if not readable or self._kept_samples + missing_samples > self._max_samples:
+            return self.cut()
+        if self._deaf_samples:
+            return []
         self._append(bytes(missing_samples * SAMPLE_BYTES))
         return []
 

@@ -11,7 +11,14 @@ from datetime import datetime
 
 from .audio import AudioFrame
 from .conversation import Conversation, ConversationSettings
-from .endpointing import SAMPLES_PER_MS, Endpointing, EndpointingSettings, UtteranceEnded, UtteranceStarted
+from .endpointing import (
+    SAMPLES_PER_MS,
+    Endpointing,
+    EndpointingSettings,
+    UtteranceCut,
+    UtteranceEnded,
+    UtteranceStarted,
+)
 from .engines.protocols import VoiceActivity
 from .events import (
     Act,
@@ -37,6 +44,8 @@ from .tools.builtin import HostActs
 from .turn import TurnMachine, TurnState
 from .turn_settings import TurnSettings
 
+SAY_IT_AGAIN = "say it again after a short pause"
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
@@ -45,7 +54,7 @@ class PipelineSettings:
     Attributes:
         listen: use the microphone; without it only entered text begins a turn.
         guard_ms: after a reply the microphone is not listened to for this long, or it would hear the reply's end.
-        microphone_stall_s: an utterance whose sound stops coming for this long is taken as finished.
+        microphone_stall_s: an utterance whose sound stops coming for this long is cut off: it is not acted on.
         microphone_silent_s: a capture that brings no AudioFrame at all for this long is reported, once.
     """
 
@@ -121,13 +130,15 @@ class Pipeline:
             effects += self._hear(event.frame, now)
         elif isinstance(event, MicrophoneEnded):
             self.input_ended = True
-            effects += self._end_utterance(now)
+            if ended := self._endpointing.flush():
+                effects += self._utterance(ended, now)
         elif isinstance(event, FrameLost):
-            effects += self._end_utterance(now)
             effects += self._turn_step(event, now)
+            effects += self._cut("The frame went away")  # and the newest sound is no pre-roll of what comes next
         elif isinstance(event, FrameBack):
-            self._stop_hearing()
-            self._listen_from_sample = 0  # a frame that has booted counts its samples anew
+            self._listen_from_sample = self._turns.mic_sample = 0  # one that has booted counts its samples anew
+            if self._vad is not None:
+                self._vad.reset()
             if self._settings.listen and not self.input_ended:
                 self._last_frame_s, self._silence_reported = now, False
                 effects.append(StartCapture())
@@ -155,15 +166,20 @@ class Pipeline:
             if isinstance(found, UtteranceStarted):
                 self._turns.user_speaks = True
                 effects.append(Notify(SpeechStarted(found.speech_start_sample)))
+            elif isinstance(found, UtteranceCut):
+                effects += self._tell_cut("Sound was lost")
             else:
                 effects += self._utterance(found, now)
                 break  # a turn has begun: whatever else this frame began is not listened to
         return effects
 
-    def _end_utterance(self, now: float) -> list[Effect]:
-        """No more sound will come: what was heard so far is an utterance."""
-        ended = self._endpointing.flush()
-        return self._utterance(ended, now) if ended else []
+    def _cut(self, why: str) -> list[Effect]:
+        """No sound comes any more: a sentence whose end was not heard is dropped, and the user is told."""
+        return self._tell_cut(why) if self._endpointing.cut() else []
+
+    def _tell_cut(self, why: str) -> list[Effect]:
+        self._turns.user_speaks = False
+        return [Notify(Problem("link", f"{why} while you spoke: what you said was dropped.", SAY_IT_AGAIN))]
 
     def _utterance(self, ended: UtteranceEnded, now: float) -> list[Effect]:
         self._turns.user_speaks = False
@@ -186,12 +202,13 @@ class Pipeline:
 
     # ------------------------------------------------------------ the turn and the host's acts
     def _tick(self, now: float) -> list[Effect]:
-        effects = self._turn_step(Tick(), now)
-        for timer in self._timers.take_due(now):
-            effects += self._turn_step(TimerDue(timer.label, timer.seconds), now)
+        effects: list[Effect] = []
         stall, silence = self._stall_deadline(), self._silence_deadline()
         if stall is not None and now >= stall:
-            effects += self._end_utterance(now)
+            effects += self._cut("Sound stopped coming")
+        effects += self._turn_step(Tick(), now)  # what waited for the user's silence may begin
+        for timer in self._timers.take_due(now):
+            effects += self._turn_step(TimerDue(timer.label, timer.seconds), now)
         if silence is not None and now >= silence:
             self._silence_reported = True
             effects.append(Notify(Problem("link", "No sound comes from the microphone.", "lorgnette doctor")))

@@ -18,7 +18,6 @@ from .endpointing import SAMPLES_PER_MS, UtteranceEnded
 from .events import (
     Act,
     ActDone,
-    ActFinished,
     ButtonPressed,
     Cancel,
     Effect,
@@ -60,6 +59,7 @@ __all__ = ["TABLE", "TurnMachine", "TurnSettings", "TurnState"]
 NOT_CAUGHT = "I did not catch that."
 NOTHING_TO_REPEAT = "I have not said anything yet."
 STOPPED = "Okay."
+NOT_DONE = "The frame went away before anything was done."
 _NAMES: Mapping[str, str] = {
     "stt": "Speech recognition",
     "understanding": "The understanding of commands",
@@ -128,7 +128,7 @@ class TurnMachine:
         settings = self._settings
         pause_samples = settings.sentence_pause_ms * SAMPLES_PER_MS
         reply = Reply(self._turns_begun, voice=settings.voice, pause_samples=pause_samples)
-        self._turn = Turn(self._turns_begun, now, reply)
+        self._turn = Turn(self._turns_begun, now, reply, frame_lost=not self.frame_present)
         self._enter(state)
         return self._turn
 
@@ -166,7 +166,7 @@ class TurnMachine:
         turn.transcript = transcript
         turn.heard = without_controls(transcript.text)
         self._notify(TranscriptReady(turn.turn_id, transcript))
-        if not self.frame_present:  # lost meanwhile: what was heard is kept, nobody can be answered
+        if turn.frame_lost:  # what was heard is kept; a frame that came back is not to act on it unasked
             self._finish("failed")
         elif transcript.accepted and turn.heard:
             self._understand(turn, turn.heard, now)
@@ -210,14 +210,12 @@ class TurnMachine:
 
     def _on_act_done(self, event: ActDone, now: float) -> None:
         turn = self._current()
-        act = turn.pending_act
+        act = turn.end_act(event.result, event.error)
         if act is None:
             self.ignored["ActDone"] += 1
             return
         turn.end("act", now)
-        turn.pending_act = None
-        turn.act = ActFinished(turn.turn_id, act.name, act.args, event.result, without_controls(event.error))
-        self._notify(turn.act)
+        self._notify(act)
         self._say(turn, act_reply(act.name, event.result, event.error), now)
 
     def _on_reply_text(self, event: ReplyText, now: float) -> None:
@@ -336,7 +334,9 @@ class TurnMachine:
     def _fail(self, turn: Turn, stage: str, message: str, now: float, remedy: str = "", spoken: str = "") -> None:
         """Report, and say which stage failed unless it is the one that would say it."""
         self._notify(Problem(stage, without_controls(message), without_controls(remedy)))
-        if stage not in _SAYABLE or not self.frame_present:
+        if act := turn.end_act({}, message):
+            self._notify(act)
+        if stage not in _SAYABLE or turn.frame_lost:
             self._drop_rest(turn)
             self._finish("failed")
             return
@@ -344,20 +344,22 @@ class TurnMachine:
         # A sentence that was cut in the middle is said as far as it came.
         if stage == "llm" and (rest := turn.splitter.finish()[: self._room(turn)]):
             self._speak(turn, rest, now)
-        if turn.pending_act is not None:
-            act, turn.pending_act = turn.pending_act, None
-            turn.act = ActFinished(turn.turn_id, act.name, act.args, {}, without_controls(message))
-            self._notify(turn.act)
         self._say(turn, spoken or f"{_NAMES[stage]} failed.", now)
 
     def _on_frame_lost(self, event: FrameLost, now: float) -> None:
         self.frame_present = False
         self._notify(Problem("link", without_controls(event.message), "lorgnette doctor"))
         turn = self._turn
-        if turn is None or self._state is TurnState.TRANSCRIBING:
-            return  # a transcript under way is still worth having
-        self._drop_rest(turn)
-        self._finish("failed")
+        if turn is None or turn.frame_lost:
+            return
+        turn.frame_lost = True
+        if act := turn.end_act({}, event.message):
+            self._notify(act)
+        if turn.act is None and self._state is not TurnState.SPEAKING:
+            self._notify(Problem("act", NOT_DONE, "say it again"))
+        if self._state is not TurnState.TRANSCRIBING:  # a transcript under way is still worth having
+            self._drop_rest(turn)
+            self._finish("failed")
 
     def _on_frame_back(self, event: FrameBack, now: float) -> None:
         self.frame_present = True

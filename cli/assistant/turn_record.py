@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .endpointing import SAMPLES_PER_MS, UtteranceEnded
 from .engines.protocols import Transcript
 from .events import Act, ActFinished, Intent, Outcome, Stage, TurnFinished
 from .reply import Reply
-from .sentences import SentenceSplitter
+from .sentences import SentenceSplitter, without_controls
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Turn:
     act: ActFinished | None = None
     pending_act: Act | None = None
     utterance: UtteranceEnded | None = None
+    frame_lost: bool = False  # the frame went away meanwhile: nothing is done or said, no clock of another boot gets in
 
     waiting_for: Stage = "stt"
     deadline_s: float | None = None
@@ -49,6 +51,14 @@ class Turn:
     def end(self, stage: Stage, now: float) -> None:
         if stage in self._begun_s and stage not in self._stages_ms:
             self._stages_ms[stage] = (now - self._begun_s[stage]) * 1000
+
+    def end_act(self, result: Mapping[str, Any], error: str) -> ActFinished | None:
+        """The act under way came back, or is given up with an error sentence. None when there is none."""
+        act, self.pending_act = self.pending_act, None
+        if act is None:
+            return None
+        self.act = ActFinished(self.turn_id, act.name, act.args, result, without_controls(error))
+        return self.act
 
     def note_utterance(self, utterance: UtteranceEnded) -> None:
         self.utterance = utterance

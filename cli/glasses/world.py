@@ -213,7 +213,7 @@ class Glasses:
                 self._on_presence(str(error))
                 self._say(FrameLost(str(error)))
             case Connected() if self._lost:
-                self._lost, self._dropped = False, 0
+                self._lost, self._dropped, self._heard_sample = False, 0, 0
                 self._on_presence(None)
                 self._say(FrameBack())
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Container, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lorgnette.cli.assistant.audio import FRAME_SAMPLES, SAMPLE_BYTES, AudioFrame
-from lorgnette.cli.assistant.endpointing import Endpointing, EndpointingSettings, UtteranceEnded, UtteranceStarted
+from lorgnette.cli.assistant.endpointing import (
+    Endpointing,
+    EndpointingSettings,
+    Found,
+    UtteranceCut,
+    UtteranceEnded,
+    UtteranceStarted,
+)
 
 # One frame each: '.' silence, '#' speech, '-' between the two thresholds.
 PROBABILITY = {".": 0.1, "#": 0.9, "-": 0.4}
@@ -40,7 +48,9 @@ def run(track: str, settings: EndpointingSettings = SETTINGS) -> list[str]:
     return found + ([f"flush: {brief(flushed)}"] if flushed else [])
 
 
-def brief(event: UtteranceStarted | UtteranceEnded) -> str:
+def brief(event: Found) -> str:
+    if isinstance(event, UtteranceCut):
+        return "cut"
     if isinstance(event, UtteranceStarted):
         return f"started {event.speech_start_sample / FRAME_SAMPLES:g}"
     samples = (event.start_sample, event.end_sample, event.speech_start_sample, event.speech_end_sample)
@@ -124,10 +134,10 @@ def test_pre_roll_of_an_odd_number_of_milliseconds_cuts_inside_a_frame() -> None
     [
         # Two frames lost in the middle of speech: silence in their place.
         ([0, 1, 2, 3, 6, 7, 8, 9, 10], ["started 0", "0-9 speech 0-4 silence"]),
-        # As many lost as the trailing silence is long: the utterance ended where the hole began.
-        ([0, 1, 2, 3, 9], ["started 0", "0-4 speech 0-4 silence"]),
+        # As many lost as the trailing silence is long: nobody knows how the sentence ended.
+        ([0, 1, 2, 3, 9], ["started 0", "cut"]),
         # The clock runs backwards: the frame has booted.
-        ([100, 101, 102, 103, 0], ["started 100", "100-104 speech 100-104 silence"]),
+        ([100, 101, 102, 103, 0], ["started 100", "cut"]),
     ],
 )
 def test_holes_in_the_sample_clock(numbers: list[int], expected: list[str]) -> None:
@@ -139,6 +149,51 @@ def test_holes_in_the_sample_clock(numbers: list[int], expected: list[str]) -> N
     for event in found:
         if isinstance(event, UtteranceEnded):
             assert len(event.pcm) == (event.end_sample - event.start_sample) * SAMPLE_BYTES
+
+
+def heard_over(numbers: Sequence[int], spoken: Container[int], settings: EndpointingSettings = SETTINGS) -> list[str]:
+    """What these AudioFrames yield, of which some are speech and those in between were lost."""
+    endpointing = Endpointing(settings)
+    return [brief(e) for n in numbers for e in endpointing.push(frame(n), 0.9 if n in spoken else 0.0)]
+
+
+@pytest.mark.parametrize(("lost", "reads"), [(9, "0-40 speech 0-10 silence"), (10, "cut")])
+def test_a_hole_that_could_hide_a_word_cuts_the_sentence_however_long_the_silence_that_ends_one(
+    lost: int, reads: str
+) -> None:
+    settings = EndpointingSettings(pre_roll_ms=0)
+    spoken = range(10)
+    assert heard_over([*spoken, *range(10 + lost, 60)], spoken, settings) == ["started 0", reads]
+
+
+def test_the_rest_of_a_sentence_that_was_cut_is_not_a_sentence() -> None:
+    rest, again = range(20, 30), range(40, 44)
+    numbers = [*range(4), *range(12, 50)]  # frames 4 to 11 are lost, and somebody goes on speaking
+    assert heard_over(numbers, {*range(4), *range(12, 16), *rest}) == ["started 0", "cut"]
+    # After the pause that ends any sentence the next one is heard, whole and with its pre-roll.
+    assert heard_over(numbers, {*range(4), *range(12, 30), *again}) == [
+        "started 0",
+        "cut",
+        "started 40",
+        "38-49 speech 40-44 silence",
+    ]
+
+
+def test_the_pause_behind_a_cut_is_heard_without_long_holes() -> None:
+    lost_again = [*range(4), *range(12, 15), *range(25, 29)]  # 60 ms of silence, a hole, 80 ms of silence
+    assert heard_over([*lost_again, *range(29, 40)], {*range(4), 29, 30, 31}) == ["started 0", "cut"]
+    short_hole = [*range(4), *range(12, 15), *range(17, 40)]
+    assert heard_over(short_hole, {*range(4), *range(29, 33)})[2:] == ["started 29", "27-38 speech 29-33 silence"]
+
+
+def test_sound_that_stops_coming_cuts_what_was_under_way_and_nothing_else() -> None:
+    endpointing = Endpointing(SETTINGS)
+    assert endpointing.cut() == []
+    found = [event for number in range(5) for event in endpointing.push(frame(number), 0.9)]
+    assert [brief(event) for event in [*found, *endpointing.cut()]] == ["started 0", "cut"]
+    assert endpointing.cut() == []
+    assert endpointing.flush() is None
+    assert endpointing.push(frame(5), 0.9) + endpointing.push(frame(6), 0.9) + endpointing.push(frame(7), 0.9) == []
 
 
 def test_a_hole_reads_as_silence() -> None:
@@ -191,15 +246,16 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, float]) -> 
 def test_whatever_comes_the_utterances_are_whole_ordered_and_bounded(frames: list[tuple[int, int, str]]) -> None:
     endpointing = Endpointing(SETTINGS)
     now = 10_000
-    events: list[UtteranceStarted | UtteranceEnded] = []
+    events: list[Found] = []
     for skipped, samples, character in frames:
         now += skipped * FRAME_SAMPLES
         events += endpointing.push(AudioFrame(now, bytes(samples * SAMPLE_BYTES)), PROBABILITY[character])
         now += samples
     if (last := endpointing.flush()) is not None:
         events.append(last)
-    kinds = [type(event) for event in events]
-    assert kinds == [UtteranceStarted, UtteranceEnded] * (len(events) // 2)
+    assert all(isinstance(event, UtteranceStarted) for event in events[::2])
+    assert all(isinstance(event, UtteranceEnded | UtteranceCut) for event in events[1::2])
+    assert len(events) % 2 == 0
     ended = [event for event in events if isinstance(event, UtteranceEnded)]
     for event in ended:
         assert event.start_sample <= event.speech_start_sample < event.speech_end_sample <= event.end_sample

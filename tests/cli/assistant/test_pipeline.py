@@ -41,7 +41,7 @@ from lorgnette.cli.assistant.events import (
     TurnFinished,
     Understood,
 )
-from lorgnette.cli.assistant.pipeline import Pipeline, PipelineSettings
+from lorgnette.cli.assistant.pipeline import SAY_IT_AGAIN, Pipeline, PipelineSettings
 from lorgnette.cli.assistant.turn import TurnState
 
 SETTINGS = PipelineSettings(
@@ -225,16 +225,43 @@ def test_a_stopped_turn_is_on_record() -> None:
 
 
 # ---------------------------------------------------------------- a frame that goes and comes
-def test_speech_under_way_when_the_frame_goes_is_transcribed_and_kept() -> None:
+def dropped(why: str) -> Notify:
+    return Notify(Problem("link", f"{why} while you spoke: what you said was dropped.", SAY_IT_AGAIN))
+
+
+def test_speech_under_way_when_the_frame_goes_is_dropped_and_so_is_its_rest() -> None:
     bench = Bench()
     bench.hear("..######")
-    effects = bench.send(FrameLost("The frame does not answer."))
-    assert [effect.pcm for effect in effects if isinstance(effect, Transcribe)] == [SILENCE * 2 + SPEECH * 6]
-    bench.send(Transcribed(1, Transcript("take a photo", True)))
-    (finished,) = bench.notices(TurnFinished)
-    assert isinstance(finished, TurnFinished)
-    assert (finished.outcome, finished.heard) == ("failed", "take a photo")
-    assert isinstance(bench.notices(Problem)[0], Problem)
+    assert bench.send(FrameLost("The frame does not answer.")) == [
+        Notify(Problem("link", "The frame does not answer.", "lorgnette doctor")),
+        dropped("The frame went away"),
+    ]
+    assert bench.send(FrameBack(), after_s=0.4) == [StartCapture()]
+    bench.number = 0  # it has booted
+    assert bench.hear("######.....") == []  # still the same sentence
+    assert isinstance(bench.hear("####.....")[-1], Transcribe)
+
+
+def test_a_frame_that_goes_in_silence_drops_nothing() -> None:
+    bench = Bench()
+    bench.hear("..##")
+    assert len(bench.send(FrameLost("gone"))) == 1
+    bench.send(FrameBack())
+    bench.number = 0
+    resets = bench.vad.resets
+    assert resets == 1  # what the model heard of the frame before is none of this
+    assert isinstance(bench.hear("####.....")[-1], Transcribe)
+
+
+def test_what_was_said_before_a_reset_is_not_done_after_it_and_the_next_sentence_is_heard_at_once() -> None:
+    bench = Bench()
+    bench.hear("." * 100 + "####.....")
+    bench.send(FrameLost("gone"))
+    bench.send(FrameBack())
+    assert bench.send(Transcribed(1, Transcript("take a photo", True)))[-1] == Notify(StateChanged("listening"))
+    assert [notice.outcome for notice in bench.notices(TurnFinished)] == ["failed"]  # type: ignore[union-attr]
+    bench.number = 0  # the guard does not count from where the clock was before
+    assert isinstance(bench.hear("...####.....")[-1], Transcribe)
 
 
 def test_a_frame_that_comes_back_is_asked_for_its_microphone_and_heard_from_any_sample_on() -> None:
@@ -277,22 +304,30 @@ def test_lost_frames_are_counted_and_read_as_silence() -> None:
     assert bench.pipeline.dropped_frames == 3
 
 
-def test_speech_behind_a_hole_that_ended_an_utterance_is_not_listened_to() -> None:
+def test_a_sentence_with_a_long_hole_is_dropped_and_so_is_what_follows_the_hole() -> None:
     bench = Bench(
         PipelineSettings(endpointing=EndpointingSettings(min_speech_ms=20, trailing_silence_ms=40, pre_roll_ms=0))
     )
-    bench.hear("##     #")  # the last frame both ends one utterance and begins another
-    assert [type(effect) for effect in bench.effects[2:]] == [Notify, Notify, Transcribe]
-    assert bench.notices(SpeechStarted) == [SpeechStarted(0)]
+    bench.hear("##     #")
+    assert bench.effects[2:] == [Notify(SpeechStarted(0)), dropped("Sound was lost")]
     assert bench.send(StopRequested())[-1] == StopCapture()
 
 
-def test_speech_whose_sound_stops_coming_is_taken_as_finished() -> None:
+def test_speech_whose_sound_stops_coming_is_dropped_and_told() -> None:
     bench = Bench()
     bench.hear("####")
     assert bench.pipeline.next_deadline() == pytest.approx(bench.now + 1.0)
     assert bench.send(Tick(), after_s=0.99) == []
-    assert isinstance(bench.send(Tick(), after_s=0.02)[-1], Transcribe)
+    assert bench.send(Tick(), after_s=0.02) == [dropped("Sound stopped coming")]
+    assert bench.hear("####.....") == []  # the same sentence, late
+    assert isinstance(bench.hear("####.....")[-1], Transcribe)
+
+
+def test_what_waited_for_the_speaker_to_finish_begins_when_the_sound_stops() -> None:
+    bench = Bench()
+    bench.hear("####")
+    assert bench.send(TextEntered("what time is it")) == []
+    assert Notify(StateChanged("thinking")) in bench.send(Tick(), after_s=1.0)
 
 
 def test_a_microphone_that_brings_nothing_is_reported_once() -> None:

@@ -49,7 +49,15 @@ from lorgnette.cli.assistant.events import (
     Understood,
 )
 from lorgnette.cli.assistant.tools.builtin import NO_ANSWER
-from lorgnette.cli.assistant.turn import NOT_CAUGHT, NOTHING_TO_REPEAT, TABLE, TurnMachine, TurnSettings, TurnState
+from lorgnette.cli.assistant.turn import (
+    NOT_CAUGHT,
+    NOT_DONE,
+    NOTHING_TO_REPEAT,
+    TABLE,
+    TurnMachine,
+    TurnSettings,
+    TurnState,
+)
 
 UTTERANCE = UtteranceEnded(1000, 20_000, 5800, 10_400, b"\1\0" * 19_000)
 HEARD = Transcribed(1, Transcript("take a photo", True))
@@ -185,7 +193,7 @@ ROWS: list[tuple[TurnState, Event | UtteranceEnded, list[str], TurnState]] = [
     (TRANSCRIBING, ButtonPressed("tap"), DROPPED, LISTENING),
     (TRANSCRIBING, TextEntered("wait"), [], TRANSCRIBING),
     (TRANSCRIBING, TimerDue("", 60), [], TRANSCRIBING),
-    (TRANSCRIBING, LOST, ["problem link"], TRANSCRIBING),
+    (TRANSCRIBING, LOST, ["problem link", "problem act"], TRANSCRIBING),
     (TRANSCRIBING, FrameBack(), [], TRANSCRIBING),
     (TRANSCRIBING, StopRequested(), DROPPED, LISTENING),
     (TRANSCRIBING, Tick(), [], TRANSCRIBING),
@@ -214,7 +222,7 @@ ROWS: list[tuple[TurnState, Event | UtteranceEnded, list[str], TurnState]] = [
     (THINKING, ButtonPressed("long_press"), DROPPED, LISTENING),
     (THINKING, TextEntered("wait"), [], THINKING),
     (THINKING, TimerDue("", 60), [], THINKING),
-    (THINKING, LOST, ["problem link", "cancel all", "finished failed", "[listening]"], LISTENING),
+    (THINKING, LOST, ["problem link", "problem act", "cancel all", "finished failed", "[listening]"], LISTENING),
     (THINKING, FrameBack(), [], THINKING),
     (THINKING, StopRequested(), DROPPED, LISTENING),
     (THINKING, Tick(), [], THINKING),
@@ -676,6 +684,43 @@ def test_a_frame_that_goes_while_speaking_is_told_to_be_silent_nevertheless() ->
     bench.send(SpeechMade(1, AUDIO))
     assert bench.send(LOST) == ["problem link", "cancel all", "FlushSpeaker", "finished failed", "[listening]"]
     assert bench.finished().heard == "take a photo"
+
+
+def test_what_was_said_to_a_frame_that_went_is_not_done_by_the_one_that_came() -> None:
+    bench = Bench().at(TRANSCRIBING)
+    bench.send(LOST)
+    assert bench.problems()[-1].message == NOT_DONE
+    bench.send(FrameBack())
+    assert bench.send(HEARD) == ["heard", "finished failed", "[listening]"]
+    assert (bench.finished().heard, bench.finished().act) == ("take a photo", None)
+
+
+@pytest.mark.parametrize(
+    "event", [Transcribed(1, Transcript("", False)), EngineFailed(1, EngineError("stt", "No model."))]
+)
+def test_a_turn_whose_frame_went_says_nothing_on_another_clock(event: Event) -> None:
+    bench = Bench().at(TRANSCRIBING)
+    bench.send(LOST)
+    bench.send(FrameBack())
+    bench.send(event)
+    assert bench.said() == []
+    assert bench.finished().outcome == "failed"
+    assert set(bench.finished().stages_ms) <= {"endpointing", "stt"}
+
+
+def test_a_frame_that_goes_twice_is_told_twice_and_the_turn_once() -> None:
+    bench = Bench().at(TRANSCRIBING)
+    bench.send(LOST)
+    assert bench.send(LOST) == ["problem link"]
+
+
+def test_an_act_under_way_when_the_frame_goes_is_on_record_as_failed() -> None:
+    bench = Bench().at(THINKING)
+    bench.send(Understood(1, Intent("TakePhoto")))
+    assert "problem act" not in bench.send(LOST)  # nobody knows whether it was done
+    act = bench.finished().act
+    assert act is not None
+    assert (act.name, act.error) == ("take_photo", "The frame does not answer.")
 
 
 def test_what_waits_is_said_when_the_frame_is_back() -> None:
