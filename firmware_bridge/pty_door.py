@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import termios
 import tty
+from collections import Counter
 from pathlib import Path
 
 from .errors import DeviceNotFound
@@ -32,7 +33,7 @@ class PtyDoor:
     """
 
     def __init__(self) -> None:
-        self.clients = 0
+        self.counts: Counter[str] = Counter()
         self._folder = Path(tempfile.mkdtemp(prefix="lorgnette-"))
         self._link = self._folder / "ttyPROXY"
         self.address = str(self._link)
@@ -40,12 +41,15 @@ class PtyDoor:
         self._theirs = -1  # kept open: else reading ours fails while no client is there
         try:
             self.open()
-        except OSError as error:
-            shutil.rmtree(self._folder)
+        except (OSError, termios.error) as error:
+            self.close()
             raise DeviceNotFound(
-                f"No pseudo terminal can be made: {(error.strerror or str(error)).lower()}.",
+                f"No pseudo terminal can be made: {str(error.args[-1]).lower()}.",
                 "Use a socket: --to socket://127.0.0.1:0",
             ) from error
+        except BaseException:  # Ctrl-C
+            self.close()
+            raise
 
     def wait(self, timeout_s: float) -> bool:
         ours = self._ours
@@ -60,7 +64,7 @@ class PtyDoor:
             octets = os.read(self._ours, READ_BYTES)
         except OSError:  # nothing there
             return b""
-        self.clients = self.clients or 1
+        self.counts["clients"] = 1
         return octets
 
     def write(self, octets: bytes) -> int:
@@ -82,7 +86,7 @@ class PtyDoor:
 
     def shut(self) -> None:
         if self._ours is not None:
-            self._link.unlink()
+            self._link.unlink(missing_ok=True)
             os.close(self._ours)
             os.close(self._theirs)
             self._ours = None
@@ -97,4 +101,4 @@ class PtyDoor:
 
     def close(self) -> None:
         self.shut()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)

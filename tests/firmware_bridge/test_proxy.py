@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from lorgnette.firmware_bridge.device import Device
-from lorgnette.firmware_bridge.errors import DeviceBusy, DeviceLost, DeviceNotFound
+from lorgnette.firmware_bridge.errors import BridgeError, DeviceBusy, DeviceLost, DeviceNotFound
 from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.link_events import Connected, Disconnected
-from lorgnette.firmware_bridge.messages import GetStateResult, Method
+from lorgnette.firmware_bridge.messages import START_BAUD, GetStateResult, Method
 from lorgnette.firmware_bridge.proxy import Door, Proxy
 from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator import Peripherals, SimulatedFrame
@@ -39,12 +38,12 @@ def make_door(kind: str) -> Door:
 class Running:
     """A proxy on a thread of its own, until the block ends."""
 
-    def __init__(self, near: Transport, door: Door, faults: Faults) -> None:
+    def __init__(self, near: Transport, reopen: Callable[[], Transport], door: Door, faults: Faults) -> None:
         self.told: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.proxy = Proxy(near, door, faults, 1, self.told.put)
+        self.proxy = Proxy(near, reopen, door, faults, 1, self.told.put)
         self.address = door.address
         self.error: BaseException | None = None
-        self._near = near
+        self._door = door
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
@@ -60,7 +59,8 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.proxy.stop()
         self.join()
-        self._near.close()
+        self._door.close()
+        assert self.error is None
 
     def join(self) -> None:
         self._thread.join(PATIENCE_S)
@@ -71,10 +71,14 @@ class Running:
             pass
 
 
+def never() -> Transport:
+    raise AssertionError("the port has not gone away")
+
+
 @contextlib.contextmanager
 def proxy(kind: str, faults: Faults | None = None, parts: Peripherals | None = None) -> Iterator[Running]:
     near = SimTransport(SimulatedFrame(parts or Peripherals()))
-    with Running(near, make_door(kind), faults or Faults()) as running:
+    with Running(near, never, make_door(kind), faults or Faults()) as running:
         yield running
 
 
@@ -147,26 +151,126 @@ def test_a_rate_that_a_client_sets_is_set_on_the_port() -> None:
         assert device.take_photo(PATIENCE_S)
 
 
-class Gone:
-    """A port whose cable somebody pulls."""
+class Pulled(SimTransport):
+    """A port whose cable somebody pulls; the frame lives on behind it."""
 
-    name, has_rate = "/dev/ttyGONE", False
+    def __init__(self, frame: SimulatedFrame) -> None:
+        super().__init__(frame)
+        self.is_out = threading.Event()
+        self.shut = 0
 
     def read(self, timeout_s: float) -> bytes:
-        raise DeviceLost("/dev/ttyGONE went away.")
+        if self.is_out.is_set():
+            raise DeviceLost("/dev/ttyACM0 went away: it was unplugged.")
+        return super().read(timeout_s)
 
-    def write(self, data: bytes) -> None: ...
-    def set_baud(self, baud: int) -> None: ...
-    def wake(self) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.shut += 1
+
+
+def wait_for_state(device: Device) -> object:
+    """From a session that may have to begin anew first."""
+    for _ in range(100):
+        with contextlib.suppress(BridgeError):
+            return device.request(Method.GET_STATE, timeout_s=1.0)
+        threading.Event().wait(0.1)
+    return None
 
 
 @pytest.mark.parametrize("kind", DOORS)
-def test_a_port_that_goes_away_ends_it(kind: str) -> None:
-    with Running(Gone(), make_door(kind), Faults()) as running:
-        running.join()
-        assert isinstance(running.error, DeviceLost)
-        assert "://" in running.address or not os.path.lexists(running.address)
+def test_a_port_that_goes_away_is_waited_for(kind: str) -> None:
+    port = Pulled(SimulatedFrame(Peripherals(max_baud=MAX_BAUD["uart"])))
+    tries: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def reopen() -> Transport:
+        tries.put(port.is_out.is_set())
+        if port.is_out.is_set():
+            raise DeviceNotFound("The device with the USB serial number 123 is not there.")
+        port.set_baud(START_BAUD)
+        return port
+
+    with Running(port, reopen, make_door(kind), Faults()) as running:
+        with Device.open(running.address, timeout_s=PATIENCE_S) as device:
+            for times in (1, 2):
+                port.is_out.set()
+                port.wake()
+                running.until("gone")
+                assert port.shut == times
+                for _ in range(2):
+                    assert tries.get(timeout=PATIENCE_S)
+                port.is_out.clear()
+                running.until("back")
+                assert isinstance(wait_for_state(device), GetStateResult)
+                while not tries.empty():
+                    tries.get()
+        assert running.proxy.counts["gone"] == 2
+        assert running.proxy.counts["clients"] == 1, "the client has kept its connection"
+
+
+def test_a_client_keeps_its_session_to_itself() -> None:
+    with proxy("socket") as running, Device.open(running.address, timeout_s=PATIENCE_S) as device:
+        sessions = device.stats().sessions
+        for _ in range(3):
+            with pytest.raises(BridgeError):
+                Device.open(running.address, timeout_s=0.5)
+            running.until("refused")
+            assert isinstance(device.request(Method.GET_STATE), GetStateResult)
+        assert device.stats().sessions == sessions
+        assert running.proxy.counts["clients"] == 1
+        device.close()
+        with Device.open(running.address, timeout_s=PATIENCE_S) as next_one:
+            assert isinstance(next_one.request(Method.GET_STATE), GetStateResult)
+
+
+def test_the_farewell_of_one_client_is_read_before_the_next_is_let_in() -> None:
+    door = SocketDoor("127.0.0.1", 0)
+    door.open()
+    with contextlib.closing(door):
+        where = ("127.0.0.1", int(door.address.rpartition(":")[2]))
+        with socket.create_connection(where) as first:
+            first.sendall(b"first")
+            assert until(door) == b"first"
+            first.sendall(b"farewell")
+        with socket.create_connection(where) as second:
+            second.sendall(b"second")
+            assert until(door) + until(door) == b"farewellsecond"
+        assert door.counts == {"clients": 2}
+
+
+def test_a_client_whose_machine_died_is_noticed() -> None:
+    """The system watches each connection; when it gives one up, the next client is let in."""
+    door = SocketDoor("127.0.0.1", 0)
+    door.open()
+    with contextlib.closing(door):
+        where = ("127.0.0.1", int(door.address.rpartition(":")[2]))
+        with socket.create_connection(where) as first, socket.create_connection(where) as second:
+            first.sendall(b"first")
+            assert until(door) == b"first"
+            client = door._client
+            assert client is not None
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+            client.close()  # from now on it fails, as one does that the system has given up
+            second.sendall(b"second")
+            assert until(door) == b"second"
+
+
+def until(door: SocketDoor) -> bytes:
+    """What comes next."""
+    while not (octets := door.read()):
+        assert door.wait(PATIENCE_S)
+    return octets
+
+
+@pytest.mark.parametrize(("host", "public"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+def test_who_can_come_is_known_and_the_address_can_be_used(host: str, public: bool) -> None:
+    door = SocketDoor(host, 0)
+    with contextlib.closing(door):
+        assert door.is_public is public
+        assert "0.0.0.0" not in door.address
+        name, _, port = door.address.removeprefix("socket://").rpartition(":")
+        socket.create_connection((name, int(port))).close()
 
 
 def test_an_address_that_is_taken() -> None:
