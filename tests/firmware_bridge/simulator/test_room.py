@@ -59,7 +59,8 @@ def test_any_room_gives_the_same_octets(make_frame: FrameFactory, room: int) -> 
         host.step()
         steps += 1
     got = host.log[said:]
-    assert [r.chan for r in got] == [m.Channel.RPC] * 7 + [m.Channel.BULK_UP] * 20
+    asked_for = [r.chan for r in got if r.chan != m.Channel.LINK]  # grants go as slots become free
+    assert asked_for == [m.Channel.RPC] * 7 + [m.Channel.BULK_UP] * 20
     assert b"".join(data.data for data in all_of(got, m.BulkData)) == PICTURE
     assert host.junk == []
     assert steps >= len(PICTURE) // room
