@@ -53,7 +53,7 @@ class DeviceApi(ABC):
 
     @property
     def rate_trouble(self) -> str:
-        """Why the line is slower than was wished: what RateChanged said in this session, or ""."""
+        """Why the line is slower than was wished, or than PCM needs: what RateChanged said in this session, or ""."""
         return self._core.rate_trouble
 
     @property

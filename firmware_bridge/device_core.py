@@ -77,7 +77,7 @@ class DeviceCore:
         self.info: DeviceInfo | None = None
         self.connected = False
         self.first_error: BridgeError | None = None  # why the very first handshake failed
-        self.rate_trouble = ""  # why the line is slower than was wished, in this session
+        self.rate_trouble = ""  # why the line is slower than was wished, or than PCM needs, in this session
         self.subscribers: list[Callable[[Event], None]] = []
         self._nonce = nonce
         self._hello_timeout_s = hello_timeout_s

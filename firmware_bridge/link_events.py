@@ -183,10 +183,11 @@ class ConsoleText:
 
 @dataclass(frozen=True, slots=True)
 class RateChanged:
-    """A UART went back to another rate than the one that was wanted; the session goes on.
+    """The line is slower than was wanted; the session goes on. A UART went back to another rate, or sound gets lost on
+    a line without a rate, and the link goes over to ADPCM by itself.
 
     Attributes:
-        baud: the rate that the line has now.
+        baud: the rate that the line has now; 0 where it has none.
         reason: one sentence for people, with what to do about it.
     """
 

@@ -14,6 +14,7 @@ from .adpcm import AdpcmState
 from .codec import payload_of
 from .console import printable_text
 from .credit import ReceiveWindow, SampleClock, SendWindow, seq_after
+from .crowding import REASON, Crowding
 from .errors import LocalProtocolError, RequestRefused
 from .frame import Frame
 from .link_events import (
@@ -24,6 +25,7 @@ from .link_events import (
     FrameMessage,
     FrameReported,
     LinkStats,
+    RateChanged,
 )
 from .messages import (
     DEAD_AFTER_MS,
@@ -57,6 +59,7 @@ from .messages import (
     RateSet,
     Reply,
     SpeakerAudio,
+    Underrun,
 )
 from .objects import QUESTION_TIMEOUT_S, Objects
 from .rate import LineLoad, Rate
@@ -114,12 +117,15 @@ class Session:
         self._capturing = False  # our caller has asked for it
         self._recode: int | None = None  # our own CaptureStart, while it is under way
         self._encoder = AdpcmState()
+        self._crowding = Crowding()
         self._knows_adpcm = bool(ack.capabilities & Capability.ADPCM)
 
     @property
     def codec(self) -> Codec:
         """What fits the line, as far as the frame knows it."""
-        return self._rate.codec if self._knows_adpcm else Codec.PCM16
+        if not self._knows_adpcm:
+            return Codec.PCM16
+        return Codec.IMA_ADPCM if self._crowding.found else self._rate.codec
 
     # ------------------------------------------------------------------ what our caller asks for
     def call(self, method: Method, args: Message | None, timeout_s: float, now_s: float) -> int:
@@ -193,6 +199,8 @@ class Session:
                 pass  # the link's own affair
             case LogText():
                 return [ConsoleText(printable_text(message.text).rstrip("\n") + "\n")]  # each is a whole line
+            case Underrun() if self._speaker:  # sound waits here, so it is the line that was late
+                return [FrameReported(self._unwrapped(message)), *self._missing(1, now_s)]
             case _ if isinstance(message, FrameMessage):
                 if isinstance(message, PlaybackEnded):
                     self._speaker.flush(message.stream)  # it may have starved with the rest still here
@@ -210,13 +218,22 @@ class Session:
         except ValueError:
             self._stats.rx_unknown_frames += 1
             return []
-        self._mic_dropped += (audio.dropped_frames - self._mic_dropped) & 0xFFFF
+        dropped = (audio.dropped_frames - self._mic_dropped) & 0xFFFF
+        self._mic_dropped += dropped
         self._stats.mic_frames += 1
         self._stats.mic_dropped_frames = self._mic_dropped
-        if codec is not self.codec and self._rate.refused is not None and self._capturing and self._recode is None:
-            args = CaptureStartArgs(self.codec)  # the line went back to a rate that needs the other codec
+        changed = self._missing(dropped, now_s) if codec is Codec.PCM16 else []
+        needs_other = self._crowding.found or self._rate.refused is not None
+        if codec is not self.codec and needs_other and self._capturing and self._recode is None:
+            args = CaptureStartArgs(self.codec)  # the line is not what it was when our caller chose
             self._recode = self._calls.start(Method.CAPTURE_START, args, now_s, QUESTION_TIMEOUT_S)
-        return [AudioReceived(self._clock.unwrap(audio.sample), pcm, self._mic_dropped)]
+        return [AudioReceived(self._clock.unwrap(audio.sample), pcm, self._mic_dropped), *changed]
+
+    def _missing(self, frames: int, now_s: float) -> list[Event]:
+        """PCM AudioFrames did not get through. A line that has a rate has its own way to the other codec."""
+        if self._rate.line_baud or not self._knows_adpcm:
+            return []
+        return [RateChanged(0, REASON)] if self._crowding.missing(frames, now_s) else []
 
     def _unwrapped(self, message: _Clocked) -> _Clocked:
         """The same message with its 32-bit sample clock as an int that does not overflow."""

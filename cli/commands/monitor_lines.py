@@ -93,7 +93,7 @@ class MonitorLines:
             case Crashed(reason, text):
                 self._crash = Line(at_s, "crashed", reason, {"reason": reason, "text": text})
             case RateChanged(baud, reason):
-                yield Line(at_s, "rate", f"{baud} baud: {reason}", {"baud": baud, "reason": reason})
+                yield Line(at_s, "rate", f"{baud} baud: {reason}" if baud else reason, {"baud": baud, "reason": reason})
             case FrameReported(message):
                 yield _reported(at_s, message)
             case _:

@@ -76,7 +76,7 @@ def open_frame(
 
 
 def _tell_rate(device: Device) -> None:
-    """Say on standard error when the line is, or becomes, slower than was wished."""
+    """Say on standard error when the line is, or becomes, slower than was wished, or than PCM needs."""
     from ...firmware_bridge.link_events import RateChanged
 
     def tell(event: Event) -> None:

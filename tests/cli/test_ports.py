@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from lorgnette.cli.exit_codes import ExitCode
 from lorgnette.cli.glasses.ports import open_frame
 from lorgnette.firmware_bridge import discovery
 from lorgnette.firmware_bridge.discovery import PortInfo
+from lorgnette.firmware_bridge.messages import CaptureStartArgs, Codec, Method
 from lorgnette.firmware_bridge.sim_transport import SimTransport
 from lorgnette.firmware_bridge.simulator.peripherals import Peripherals
 
@@ -101,3 +103,16 @@ def test_a_line_that_cannot_have_the_wished_rate_says_so(
         assert "921600" in device.rate_trouble
     told = capsys.readouterr().err
     assert told == f"lorgnette: {device.rate_trouble}\n"
+
+
+def test_a_line_that_loses_sound_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
+    device, _ = open_frame(load({"port": "sim://?rate=115200"}).settings)
+    compressed = threading.Event()
+    with device:
+        assert (device.baud, device.codec) == (0, Codec.PCM16)
+        device.subscribe(lambda _event: compressed.set() if device.codec is Codec.IMA_ADPCM else None)
+        device.request(Method.CAPTURE_START, CaptureStartArgs(device.codec))
+        assert compressed.wait(30.0)
+        device.request(Method.CAPTURE_STOP, timeout_s=10.0)
+        assert "compressed" in device.rate_trouble
+    assert capsys.readouterr().err == f"lorgnette: {device.rate_trouble}\n"
