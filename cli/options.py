@@ -5,7 +5,9 @@ Knows click; decides nothing. A default of None means "not given": the configura
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 F = TypeVar("F", bound=Callable[..., Any])
-CAPTURE_KEY = "lorgnette.capture"  # of a context's meta: the file of --capture
+# Of a context's meta: the files of --capture and --log-file, and every file that is to be written, by its option.
+CAPTURE_KEY, LOG_KEY, OUTPUTS_KEY = "lorgnette.capture", "lorgnette.log", "lorgnette.outputs"
+STDIO = "-"
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -34,6 +38,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         # Not the arguments: `ask` and `speak` are given the user's words.
         _refuse_broken_text(ctx, self)
+        if (path := ctx.meta.pop(LOG_KEY, None)) is not None:
+            _open_log(ctx, path)
         DIAGNOSTICS.log("lorgnette %s on %s: %s", *(version(), sys.platform, ctx.command_path))
         if (path := ctx.meta.pop(CAPTURE_KEY, None)) is not None:
             from .glasses.capture import CAPTURE
@@ -90,6 +96,42 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+@functools.cache
+def output_file(allow_dash: bool = False) -> click.Path:
+    """The type of an option that names a file to write, as a Path. No two options of a command may name the same.
+
+    Args:
+        allow_dash: `-` is standard output, and else refused.
+    """
+    from pathlib import Path  # the help of the whole program does without it
+
+    class OutputFile(click.Path):
+        def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+            if not str(value):
+                self.fail("an empty name names no file", param, ctx)
+            if str(value) == STDIO and not allow_dash:
+                self.fail("standard output is for results: name a file", param, ctx)
+            path = Path(os.fsdecode(super().convert(value, param, ctx)))
+            if ctx is not None and param is not None:
+                others = ctx.meta.setdefault(OUTPUTS_KEY, {})
+                for option, other in others.items():
+                    if option != param.opts[-1] and _same_file(path, other):
+                        self.fail(f"{option} names the same file; give each its own", param, ctx)
+                others[param.opts[-1]] = path
+            return path
+
+    return OutputFile(dir_okay=False, allow_dash=allow_dash, path_type=Path)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if one.exists() and not one.is_file():  # /dev/null takes anything
+        return False
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return str(one) != STDIO and os.path.realpath(one) == os.path.realpath(other)
+
+
 def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:
     """Write (command line, what it does) pairs."""
     if examples:
@@ -102,19 +144,21 @@ def _verbosity(_ctx: click.Context, _param: click.Parameter, value: int) -> None
         DIAGNOSTICS.set_verbosity(value)
 
 
-def _log_file(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
-    if value is None:
-        return
+def _log_file(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.meta[LOG_KEY] = value
+
+
+def _open_log(ctx: click.Context, path: Path) -> None:
     try:
-        DIAGNOSTICS.set_log_file(value)
+        DIAGNOSTICS.set_log_file(path)
     except OSError as error:
-        raise click.BadParameter(f"cannot write {str(value)!r}: {(error.strerror or 'error').lower()}") from error
+        reason = f"cannot write {str(path)!r}: {(error.strerror or 'error').lower()}"
+        raise click.BadParameter(reason, ctx, param_hint="'--log-file'") from error
 
 
 def diagnostics_options(command: F) -> F:
     """-v and --log-file. Their values go to `DIAGNOSTICS`, not to the command."""
-    from pathlib import Path  # the help of the whole program does without it
-
     verbose = click.option(
         "-v",
         "--verbose",
@@ -126,9 +170,8 @@ def diagnostics_options(command: F) -> F:
     )
     log_file = click.option(
         "--log-file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=output_file(),
         metavar="FILE",
-        is_eager=True,
         expose_value=False,
         callback=_log_file,
         help="Append the program's log to FILE.",
@@ -143,11 +186,9 @@ def _capture(ctx: click.Context, _param: click.Parameter, value: Path | None) ->
 
 def capture_option(command: F) -> F:
     """--capture. Its value goes to `glasses.capture.CAPTURE`, not to the command."""
-    from pathlib import Path
-
     return click.option(
         "--capture",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=output_file(),
         metavar="FILE",
         expose_value=False,
         callback=_capture,
@@ -184,9 +225,7 @@ def port_option(command: F) -> F:
 
 def out_option(help: str, required: bool = False) -> Callable[[F], F]:
     """-o/--out; `-` is standard output."""
-    from pathlib import Path
-
-    kind = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+    kind = output_file(allow_dash=True)
     return click.option("-o", "--out", type=kind, metavar="FILE", help=help, required=required)
 
 

@@ -14,7 +14,7 @@ import click
 from ..config import load
 from ..errors import Failure
 from ..exit_codes import ExitCode
-from ..options import Command, diagnostics_options, port_option
+from ..options import Command, diagnostics_options, output_file, port_option
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ UNITS = {"_kilobytes_per_s": "kB/s", "_ms": "ms", "_hz": "Hz", "_bytes": "B"}
 @click.option(
     "--json",
     "report_path",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=output_file(allow_dash=True),
     metavar="FILE",
     help="Write the whole report to FILE; '-' is standard output.",
 )

@@ -79,6 +79,8 @@ def info(port: str | None, baud: int | None, timeout_s: float, as_json: bool) ->
 @diagnostics_options
 def photo(port: str | None, baud: int | None, timeout_s: float, out: Path, as_json: bool) -> None:
     """Take a photo and fetch it. The frame lights its LED meanwhile."""
+    if as_json and str(out) == STDIO:
+        raise click.UsageError("--json and -o - both want standard output.")
     with opened(port, baud, timeout_s) as device:
         jpeg = device.take_photo(max(timeout_s, 10.0))
     try:

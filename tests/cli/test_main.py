@@ -18,7 +18,7 @@ from tests.support.program import COMMAND, assert_one_sentence, invoke, run
 from lorgnette.cli import main
 from lorgnette.cli.exit_codes import MEANINGS, ExitCode
 from lorgnette.cli.main import COMMANDS, SECTIONS, CommandEntry, cli
-from lorgnette.cli.options import diagnostics_options
+from lorgnette.cli.options import Command, diagnostics_options
 
 SLOW = {"torch", "onnxruntime", "numpy", "httpx", "rich", "serial", "hassil", "whisper", "piper", "yaml"}
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and descriptors")
@@ -204,7 +204,7 @@ def test_signals_let_the_clean_up_run(signals: list[signal.Signals], code: ExitC
 
 @pytest.fixture
 def broken_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    @click.command()
+    @click.command(cls=Command)
     @diagnostics_options
     def broken() -> None:
         raise ZeroDivisionError("a \x1b[2J thought")
