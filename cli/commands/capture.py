@@ -14,7 +14,7 @@ import click
 
 from ..config import load
 from ..errors import Failure
-from ..options import Group, diagnostics_options, json_option, offline_option
+from ..options import Group, Seconds, diagnostics_options, json_option, offline_option
 from ..text import printable, shortened
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def capture() -> None:
 @click.argument("file", type=FILE)
 @click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only this channel, or console. Repeatable.")
 @click.option("--direction", type=click.Choice(["rx", "tx"]), help="Only from the frame (rx) or to it (tx).")
-@click.option("--since", type=float, metavar="SECONDS", help="From this time of the capture on.")
-@click.option("--until", type=float, metavar="SECONDS", help="Up to this time of the capture.")
+@click.option("--since", type=Seconds(min=0), metavar="SECONDS", help="From this time of the capture on.")
+@click.option("--until", type=Seconds(min=0), metavar="SECONDS", help="Up to this time of the capture.")
 @click.option("--notes/--no-notes", default=None, help="All notes or none; otherwise those that say something new.")
 @click.option("--damaged", is_flag=True, help="Only octets that arrived as neither frame nor text.")
 @json_option

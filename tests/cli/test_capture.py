@@ -471,6 +471,10 @@ def test_what_is_no_capture_is_one_sentence(tmp_path: Path, command: str) -> Non
 def test_options_that_do_not_fit_are_refused(talk: Path, options: list[str]) -> None:
     assert replayed(talk, *options).exit_code == ExitCode.USAGE
     assert invoke("capture", "show", str(talk), "--channel", "bbc").exit_code == ExitCode.USAGE
+    for option in ("--since", "--until"):
+        done = invoke("capture", "show", str(talk), option, "nan")
+        assert done.exit_code == ExitCode.USAGE
+        assert "'nan' is no number of seconds" in done.stderr
 
 
 # ---- the option
