@@ -5,16 +5,20 @@ The seeds of the simulation (test_simulation.py) mix all of them; here each stan
 
 from __future__ import annotations
 
-import itertools
+import math
 import random
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from tests.support.raw_host import RawHost, all_of
 from tests.support.sound import numbers, ramp
 
 from lorgnette.firmware_bridge import messages as m
-from lorgnette.firmware_bridge.errors import BridgeError, DeviceLost, OutcomeUnknown, RequestRefused
+from lorgnette.firmware_bridge.device import Device
+from lorgnette.firmware_bridge.errors import BridgeError, DeviceLost, DeviceNotFound, OutcomeUnknown, RequestRefused
 from lorgnette.firmware_bridge.fault_line import AT_TEXT, BOOT_TEXT, ENDLESS, PANIC_TEXT, Line
 from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.faulty_frame import FaultyFrame
@@ -38,18 +42,24 @@ from lorgnette.firmware_bridge.messages import (
     GetStateResult,
     GetStatsResult,
     Led,
+    MakeTestObjectArgs,
+    MakeTestObjectResult,
     Method,
     ObjectKind,
     PlaybackEnded,
     SetVolumeArgs,
     SetVolumeResult,
+    Underrun,
 )
 from lorgnette.firmware_bridge.sim_transport import Steppable
 from lorgnette.firmware_bridge.simulator import Peripherals, ScriptedMicrophone, SimulatedFrame
 from lorgnette.firmware_bridge.simulator.picture import built_in_picture
+from lorgnette.firmware_bridge.simulator.speaker import SpeakerRecorder
 from lorgnette.firmware_bridge.simulator.url import MAX_BAUD
+from lorgnette.firmware_bridge.transport import Transport
 
 PICTURE_BYTES = 40_960
+PATIENCE_S = 30.0  # only a failing test waits this long
 
 
 class Bench:
@@ -122,6 +132,12 @@ def large_picture(size: int) -> bytes:
     return out + plain[2:]
 
 
+def ended_of(bench: Bench) -> list[PlaybackEnded]:
+    """What was reported of streams that are over."""
+    reports = [event.message for _, event in bench.events if isinstance(event, FrameReported)]
+    return [report for report in reports if isinstance(report, PlaybackEnded)]
+
+
 def outcome_of(act: Callable[[], object]) -> object:
     try:
         return act()
@@ -173,7 +189,9 @@ def test_at_one_error_in_a_hundred_thousand_bits_requests_succeed() -> None:
         assert failed <= 4, "99.9 % must succeed"
 
 
-def test_at_one_error_in_a_hundred_thousand_bits_a_photo_is_exact_and_takes_half_as_long_again_at_most() -> None:
+def test_at_one_error_in_a_hundred_thousand_bits_17_of_20_photos_take_half_as_long_again_at_most() -> None:
+    """All 20 are exact. Of the other three two lose their last piece, which shows after 300 ms; one meets 15 errors."""
+
     def seconds(flip: float, seed: int) -> float:
         with Bench(Faults(flip=flip), seed=seed, baud=921_600, picture_bytes=PICTURE_BYTES) as bench:
             start_s = bench.device.now_s
@@ -181,9 +199,10 @@ def test_at_one_error_in_a_hundred_thousand_bits_a_photo_is_exact_and_takes_half
             return bench.device.now_s - start_s
 
     clean_s = seconds(0.0, 1)
-    hurt_s = [seconds(1e-5, seed) for seed in range(20)]
-    assert max(hurt_s) > clean_s
-    assert sum(hurt_s) / len(hurt_s) <= 1.5 * clean_s
+    hurt_s = sorted(seconds(1e-5, seed) for seed in range(20))
+    assert hurt_s[0] > 1.1 * clean_s, "none was spared"
+    assert hurt_s[16] <= 1.5 * clean_s
+    assert hurt_s[-1] <= 1.9 * clean_s
 
 
 def test_a_refusal_is_no_failure_of_the_link() -> None:
@@ -265,17 +284,23 @@ def test_a_zero_before_a_frame_saves_it_from_noise() -> None:
 
 
 # ---- duplicates and reordering
-@pytest.mark.parametrize("faults", [Faults(duplicate=1.0), Faults(reorder=0.5), Faults(duplicate=0.5, reorder=0.5)])
-def test_duplicates_and_reordering_run_nothing_twice(faults: Faults) -> None:
+@pytest.mark.parametrize("faults", [Faults(duplicate=1.0), Faults(reorder=0.2), Faults(duplicate=0.5, reorder=0.2)])
+def test_each_of_eight_calls_in_flight_runs_once_in_spite_of_duplicates_and_reordering(faults: Faults) -> None:
+    """The frame counts its objects, so that a call that ran twice, or not at all, leaves its mark on the numbers."""
     with Bench(faults) as bench:
-        done = 0
-        for _ in range(30):
-            for method, args in ((Method.CAPTURE_START, CaptureStartArgs(0)), (Method.CAPTURE_STOP, None)):
-                done += not isinstance(outcome_of(lambda: bench.device.request(method, args)), BridgeError)  # noqa: B023
-        switched = [change.value for change in bench.parts.changes if change.part == "microphone"]
-        assert done == 60
-        assert switched == [1, 0] * 30
-        assert bench.device.stats().rx_duplicate_frames > 0 or faults.duplicate < 1
+        ended: list[CallFinished] = []
+        for _ in range(40):
+            for _ in range(m.Window.RPC):
+                bench.device.post(Method.MAKE_TEST_OBJECT, MakeTestObjectArgs(1), ended.append, 10.0)
+            bench.pass_s(0.5)
+        bench.until(lambda: len(ended) == 320, 10.0)
+        made = [end.result.object for end in ended if isinstance(end.result, MakeTestObjectResult)]
+        assert sorted(made) == list(range(1, 321))
+        assert bench.stats().rx_duplicate_frames > 30, "the frame has seen none, and none too late"
+        if faults.reorder:
+            assert bench.cable.down.counts["reorder"] > 30
+            assert bench.device.stats().rpc_retries > 30, "what was overtaken is sent again"
+            assert made != sorted(made)
 
 
 # ---- lost credit
@@ -299,8 +324,7 @@ def test_the_loss_of_a_whole_speaker_window_does_not_lock_it_up() -> None:
         bench.pass_s(0.04)
         bench.cable.repair()
         bench.pass_s(3.0)
-        reports = [event.message for _, event in bench.events if isinstance(event, FrameReported)]
-        assert [r.played_samples for r in reports if isinstance(r, PlaybackEnded)] == [16_000 - 6 * 320]
+        assert [end.played_samples for end in ended_of(bench)] == [16_000 - 6 * 320]
 
 
 # ---- lost pieces of an object
@@ -345,8 +369,77 @@ def test_a_frame_whose_bulk_never_comes_is_given_up() -> None:
 
 
 # ---- unplugged
+class FailingPort:
+    """A port under a clock of its own, which reading moves on. From a time on it is gone, or nothing comes from it.
+
+    That it is gone shows at the end of a read, as on the slowest of systems; that real ports raise this error, and
+    that a real Device survives it, is shown with pseudo terminals in test_transport.py and test_device.py.
+    """
+
+    name = "failing"
+    has_rate = False
+
+    def __init__(self, *, gone_s: float = math.inf, mute_s: float = math.inf) -> None:
+        self.now_s = 0.0
+        self._frame = SimulatedFrame(Peripherals())
+        self._gone_s, self._mute_s = gone_s, mute_s
+        self._next_s = 0.0
+        self._to_frame = b""
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def read(self, timeout_s: float) -> bytes:
+        end_s = self.now_s + timeout_s
+        while True:
+            tx, next_us = self._frame.step(round(1e6 * self.now_s), self._to_frame)
+            self._to_frame, self._next_s = b"", next_us / 1e6
+            if tx and self.now_s < min(self._gone_s, self._mute_s):
+                return tx
+            if self.now_s >= end_s:
+                break
+            self.now_s = min(end_s, max(self._next_s, self.now_s + 1e-4))
+        if self.now_s >= self._gone_s:
+            raise DeviceLost("failing went away.")
+        return b""
+
+    def write(self, data: bytes) -> None:
+        self._to_frame += data
+
+    def set_baud(self, baud: int) -> None: ...
+    def wake(self) -> None: ...
+
+    def close(self) -> None:
+        self._frame.close()
+
+
+def noticed_s(port: FailingPort) -> float:
+    """When the Device at this port says that it has lost the frame."""
+    told: SimpleQueue[tuple[float, Event]] = SimpleQueue()
+
+    def reopen() -> Transport:
+        raise DeviceNotFound("failing is away.")
+
+    device = Device(port, reopen, clock=port.clock, watcher=lambda event: told.put((port.now_s, event)))
+    try:
+        assert isinstance(told.get(timeout=PATIENCE_S)[1], Connected)
+        while True:
+            at_s, event = told.get(timeout=PATIENCE_S)
+            if isinstance(event, Disconnected):
+                assert isinstance(event.error, DeviceLost)
+                return at_s
+    finally:
+        device.close()
+
+
+@pytest.mark.parametrize("lost_s", [1.0, 1.13, 1.9, 2.345])
+def test_a_port_that_is_gone_is_noticed_within_half_a_second_and_silence_within_three(lost_s: float) -> None:
+    assert lost_s <= noticed_s(FailingPort(gone_s=lost_s)) <= lost_s + 0.5
+    assert lost_s + 2.0 <= noticed_s(FailingPort(mute_s=lost_s)) <= lost_s + 3.0
+
+
 @pytest.mark.parametrize("out_s", [0.3, 2.0, 10.0])
-def test_an_unplugged_cable_is_noticed_at_once_and_the_session_is_back_within_two_seconds(out_s: float) -> None:
+def test_after_an_unplugged_cable_the_session_is_back_within_two_seconds(out_s: float) -> None:
     """In the middle of a photo, and of a frame of it."""
     with Bench(Faults(unplug_s=((1.0, out_s),)), baud=921_600, picture_bytes=PICTURE_BYTES) as bench:
         outcomes: list[object] = []
@@ -461,31 +554,90 @@ def test_a_suspended_host_is_not_listened_to_and_comes_back_within_five_seconds(
         assert bench.device.request(Method.SET_VOLUME, SetVolumeArgs(50)) == SetVolumeResult(50, 0)
 
 
-def test_a_host_that_does_not_read_for_ten_seconds_stops_nothing_on_the_frame() -> None:
-    """The frame's loop is on time, drops the oldest sound and counts it exactly, and is itself again at once."""
+class AppTask:
+    """Visits a frame as the firmware's app task does: when it asked for it, and when the port may have room again.
+
+    Attributes:
+        visits: how often.
+        early: how many of them were asked for at once though the port had room.
+    """
+
+    MAIN_C = Path(__file__).parents[2] / "hardware/firmware/main/main.c"
+
+    def __init__(self, host: RawHost, parts: Peripherals) -> None:
+        blocked = re.search(r"#define BLOCKED_SLEEP_MS (\d+)u", self.MAIN_C.read_text(encoding="utf-8"))
+        assert blocked is not None
+        self._blocked_us = 1000 * int(blocked[1])
+        self._host, self._parts = host, parts
+        self.visits = self.early = 0
+
+    def live(self, for_us: int, room: int, late_us: int = 0) -> bytes:
+        """For so long. Three pings and one tap of the button a second; `late_us`: one visit, in a tap, is that late."""
+        host, said = self._host, b""
+        end_us = host.now_us + for_us
+        ping_us, press_us, late_at_us = host.now_us + 333_333, host.now_us + 250_000, host.now_us + 270_000
+        next_us = host.now_us
+        while host.now_us < end_us:
+            wanted_us = next_us if next_us > host.now_us else host.now_us + self._blocked_us
+            if late_us and wanted_us >= late_at_us:
+                wanted_us, late_us = wanted_us + late_us, 0
+            host.now_us = min(wanted_us, ping_us, press_us, end_us)
+            ping = b""
+            if host.now_us == ping_us:
+                ping, ping_us = host.pack(m.Ping(token=0)), ping_us + 333_333
+            if host.now_us == press_us:
+                self._parts.button.press(80)
+                press_us += 1_000_700  # at another point between two visits each time
+            tx, next_us = host.frame.step(host.now_us, ping, room)
+            said += tx
+            self.visits += 1
+            self.early += room > 0 and next_us <= host.now_us
+        return said
+
+
+def crowded(late_us: int = 0) -> tuple[RawHost, AppTask, Peripherals]:
+    """A frame that captures, and for ten seconds a host that does not read."""
     parts = Peripherals(microphone=ScriptedMicrophone(ramp(60_000)))
-    frame = SimulatedFrame(parts)
-    host = RawHost(frame)
+    host = RawHost(SimulatedFrame(parts))
     host.connect()
     host.call(m.Method.CAPTURE_START, m.CaptureStartArgs(0))
     host.advance(1_000_000)
-    end_us = host.now_us + 10_000_000
-    while host.now_us < end_us:
-        host.now_us += 1_000
-        ping = host.pack(m.Ping(token=0)) if host.now_us % 500_000 == 0 else b""
-        tx, _ = frame.step(host.now_us, ping, 0)
-        assert tx == b""
+    task = AppTask(host, parts)
+    assert task.live(10_000_000, room=0, late_us=late_us) == b""
+    return host, task, parts
+
+
+def test_a_host_that_does_not_read_for_ten_seconds_stops_nothing_on_the_frame() -> None:
+    """The frame's loop is on time, drops the oldest sound and counts it exactly, and is itself again at once."""
+    host, task, parts = crowded()
+    assert task.visits <= 10_000_000 // 2_000 + 200, "it spins"
     resumed = len(host.log)
     host.advance(1_000_000)
     heard = all_of(host.log, m.MicAudio)
+    assert isinstance(parts.microphone, ScriptedMicrophone)
     assert len(parts.microphone.recorded) == 2 * FRAME_SAMPLES * (len(heard) + heard[-1].dropped_frames)
     assert heard[-1].dropped_frames > 480
     later = all_of(host.log[resumed:], m.MicAudio)
     assert [audio.sample for audio in later] == list(range(later[0].sample, later[-1].sample + 1, FRAME_SAMPLES))
     assert later[-1].sample >= host.now_us * 16 // 1000 - 2 * FRAME_SAMPLES
     stats = host.stats()
-    assert stats.loop_worst_us <= 5_000
+    assert 0 < stats.loop_worst_us <= 5_000
     assert stats.mic_dropped_frames == heard[-1].dropped_frames
+
+
+def test_a_loop_that_is_late_while_the_host_does_not_read_shows() -> None:
+    host, _, _ = crowded(late_us=15_000)
+    host.advance(1_000_000)
+    assert 5_000 < host.stats().loop_worst_us <= 17_000
+
+
+def test_a_frame_that_can_send_does_not_ask_for_a_visit_at_once() -> None:
+    host, task, parts = crowded()
+    host.advance(1_000_000)
+    task = AppTask(host, parts)
+    assert task.live(2_000_000, room=ENDLESS)
+    assert task.early == 0
+    assert task.visits <= 2 * (50 + 10 + 15), "blocks, what repeats, and what a tap of the button leads to"
 
 
 # ---- the frame stalls
@@ -527,6 +679,7 @@ def test_what_a_host_may_send_while_the_frame_stalls_fits_its_ring() -> None:
         device = bench.device
         answers: list[CallFinished] = []
         sent: list[object] = []
+        device.request(Method.SET_VOLUME, SetVolumeArgs(100))
         device.play(device.new_stream(), ramp(60_000), last=True)
         data = random.Random(1).randbytes(200_000)
         device._submit(lambda: device._core.post_object(ObjectKind.TEST, data, sent.append, None, 60.0))
@@ -537,14 +690,18 @@ def test_what_a_host_may_send_while_the_frame_stalls_fits_its_ring() -> None:
             bench.pass_s(0.05)
         bench.until(lambda: bool(sent), 60.0)
         bench.until(lambda: len(answers) == 500, 10.0)
+        bench.until(lambda: bool(ended_of(bench)), 10.0)
         assert bench.wrapped.stalls > 5
         assert 8_000 < bench.wrapped.most_bytes <= 16_384
         assert [a.error for a in answers] == [None] * 500
         assert not isinstance(sent[0], BridgeError)
-        played = [n for n in numbers(bytes(bench.parts.speaker.recorded)) if n]
+        assert [n for n in numbers(bytes(bench.parts.speaker.recorded)) if n] == list(range(1, 60_001))
         stats = bench.stats()
         assert (stats.rx_bad_frames, stats.rx_lost_frames, stats.rx_refused_frames) == (0, 0, 0)
-        assert len(played) > 0
+        heard = [event for _, event in bench.events if isinstance(event, AudioReceived)]
+        made = (heard[-1].sample - heard[0].sample) // FRAME_SAMPLES + 1
+        assert made == len(heard) + heard[-1].dropped_frames
+        assert stats.mic_dropped_frames == heard[-1].dropped_frames
 
 
 # ---- baud mismatch
@@ -561,7 +718,7 @@ def test_sides_at_different_rates_meet_at_the_start_rate_within_two_seconds() ->
         bench.until(
             lambda: not isinstance(outcome_of(lambda: bench.device.request(Method.GET_STATE)), BridgeError), 2.0
         )
-        assert bench.device.now_s - since_s <= 2.5
+        assert bench.device.now_s - since_s <= 2.0
         assert bench.device.baud == m.START_BAUD
         assert not bench.of(Disconnected), "the session goes on"
 
@@ -666,27 +823,56 @@ class Drifts:
         self._frame.close()
 
 
-@pytest.mark.parametrize(("ppm", "minutes"), [(200, 60), (-200, 10)])
-def test_an_hour_of_talk_over_drifting_clocks_has_at_most_one_hole_a_minute(ppm: int, minutes: int) -> None:
-    parts = Peripherals(microphone=ScriptedMicrophone(keep=False))
-    parts.speaker = type(parts.speaker)(keep=False)
-    device = LockstepDevice(Drifts(SimulatedFrame(parts), ppm), parts)
-    heard: list[int] = []
-    device.subscribe(lambda event: heard.append(event.sample) if isinstance(event, AudioReceived) else None)
-    device.request(Method.CAPTURE_START, CaptureStartArgs(0))
-    stream, second = device.new_stream(), ramp(16_000)
-    for _ in range(60 * minutes):
-        device.play(stream, second)
-        device.advance(device.now_s + 1.0)
-    stats = device.request(Method.GET_STATS)
-    assert isinstance(stats, GetStatsResult)
-    assert stats.underruns <= minutes
-    assert stats.mic_dropped_frames == 0
-    holes = sum(b - a != FRAME_SAMPLES for a, b in itertools.pairwise(heard))
-    assert holes <= minutes
-    seconds = 60 * minutes * (1 + ppm / 1e6)
-    assert abs(len(heard) - 50 * seconds) < 25
-    device.close()
+class Talk:
+    """Duplex sound over clocks that drift apart. Nothing of it is kept but the places where it has holes.
+
+    Attributes:
+        holes_s: when an AudioFrame of either direction was missing, on the host's clock; each as often as it was long.
+    """
+
+    def __init__(self, ppm: int, minutes: int) -> None:
+        parts = Peripherals(microphone=ScriptedMicrophone(keep=False), speaker=SpeakerRecorder(keep=False))
+        self.device = LockstepDevice(Drifts(SimulatedFrame(parts), ppm), parts)
+        self.holes_s: list[float] = []
+        self.heard = 0
+        self._expected: int | None = None
+        self.device.subscribe(self._on_event)
+        self.device.request(Method.CAPTURE_START, CaptureStartArgs(0))
+        stream, second = self.device.new_stream(), ramp(16_000)
+        for _ in range(60 * minutes):
+            self.device.play(stream, second)
+            self.device.advance(self.device.now_s + 1.0)
+        self.stats = self.device.request(Method.GET_STATS)
+        self.device.close()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, AudioReceived):
+            missing = 0 if self._expected is None else event.sample - self._expected
+            self._expected, self.heard = event.sample + FRAME_SAMPLES, self.heard + 1
+        elif isinstance(event, FrameReported) and isinstance(event.message, Underrun):
+            missing = event.message.missing_samples
+        else:
+            return
+        self.holes_s += [self.device.now_s] * -(-abs(missing) // FRAME_SAMPLES)
+
+    @property
+    def most_in_a_minute(self) -> int:
+        """Of any minute, wherever it begins."""
+        return max((sum(at_s <= other < at_s + 60.0 for other in self.holes_s) for at_s in self.holes_s), default=0)
+
+
+@pytest.mark.parametrize("ppm", [200, -200])
+def test_an_hour_of_talk_over_drifting_clocks_has_at_most_one_hole_in_any_minute(ppm: int) -> None:
+    talk = Talk(ppm, minutes=60)
+    assert talk.most_in_a_minute <= 1
+    assert isinstance(talk.stats, GetStatsResult)
+    assert talk.stats.underruns == len(talk.holes_s), "all of them are the speaker's, and each was told"
+    assert talk.stats.mic_dropped_frames == 0
+    assert abs(talk.heard - 50 * 3600 * (1 + ppm / 1e6)) < 3
+
+
+def test_clocks_that_drift_more_do_make_holes() -> None:
+    assert Talk(2000, minutes=2).most_in_a_minute > 1
 
 
 # ---- what a line with a rate carries
