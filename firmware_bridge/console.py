@@ -27,6 +27,12 @@ _LINE_ENDS = b"\r\n\t"
 _DELETED = bytes(set(range(256)) - set(_PRINTABLE) - {0x0A})
 _RUN = re.compile(rb"[\x20-\x7e\r\n\t\x1b]{%d,}" % MIN_RUN_BYTES)
 
+# CSI: `ESC [ ... letter`. Strings that end with BEL or ESC \, such as a title: `ESC ] ...`; one without an end must not
+# swallow the log. Everything else: `ESC ( B`, `ESC c`.
+_ESCAPE = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]?|[\]PX^_](?:[^\x07\x1b\r\n]{0,256}(?:\x07|\x1b\\))?|[ -/]{0,4}[0-~]?)"
+)
+
 
 def printable_text(raw: bytes) -> str:
     """The printable ASCII and line feeds of `raw`, without the ANSI escape sequences around them."""
@@ -34,9 +40,8 @@ def printable_text(raw: bytes) -> str:
 
 
 def strip_escapes(raw: bytes) -> bytes:
-    """Drop CSI sequences (colours of an ESP-IDF log): `ESC [ ... letter`."""
-    head, *rest = raw.split(b"\x1b[")
-    return head + b"".join(part.lstrip(b"0123456789;?")[1:] for part in rest)
+    """Drop escape sequences whole: colours of an ESP-IDF log, a terminal's title with its text, a choice of font."""
+    return _ESCAPE.sub(b"", raw)
 
 
 def looks_like_text(raw: bytes) -> bool:

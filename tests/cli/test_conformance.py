@@ -159,6 +159,12 @@ def test_something_else_answers() -> None:
     assert_one_sentence(done.stderr.decode())
 
 
+def test_a_stranger_is_quoted_without_what_it_would_do_to_the_terminal() -> None:
+    with StrangerServer(b"\x1b]0;a title\x07\x1b[1mlogin:\x1b[0m\x1b(B\r\n") as server:
+        done = run("conformance", "-p", server.url, "--timeout", "0.5")
+    assert b'("login: login: ' in done.stderr
+
+
 def test_no_port(tmp_path: Path) -> None:
     result = invoke("conformance", "-p", str(tmp_path / "ttyGONE"))
     assert result.exit_code == ExitCode.DEVICE_NOT_FOUND

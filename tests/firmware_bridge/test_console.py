@@ -6,7 +6,33 @@ import random
 
 import pytest
 
-from lorgnette.firmware_bridge.console import MAX_LINE_CHARS, MAX_LOG_CHARS, ConsoleLine, ConsoleLog, text_in
+from lorgnette.firmware_bridge.console import (
+    MAX_LINE_CHARS,
+    MAX_LOG_CHARS,
+    ConsoleLine,
+    ConsoleLog,
+    printable_text,
+    text_in,
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"a\x1b[0;32mb\x1b[0mc", "abc"),
+        (b"a\x1b[?25l\x1b[>4;2mb\x1b[4 qc\x1b[2Jd", "abcd"),
+        (b"a\x1b]0;a title\x07b\x1b]8;;http://x\x1b\\c", "abc"),
+        (b"a\x1bP1$r0m\x1b\\b\x1b_secret\x07c", "abc"),
+        (b"a\x1b(Bb\x1bcc\x1b7d\x1b=e", "abcde"),
+        (b"a\x1b]no end\r\nb", "ano end\nb"),
+        (b"a\x1b]" + b"x" * 300 + b"\x07", "a" + "x" * 300),
+        (b"a\x1b", "a"),
+        (b"a\x1b[", "a"),
+        (b"a\x1b\nb", "a\nb"),
+    ],
+)
+def test_escape_sequences_are_dropped_whole(raw: bytes, text: str) -> None:
+    assert printable_text(raw) == text
 
 
 def test_text_is_found_whole_or_as_runs() -> None:
