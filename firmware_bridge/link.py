@@ -22,7 +22,7 @@ from .credit import SampleClock
 from .errors import BridgeError, DeviceLost, LocalProtocolError
 from .frame import DELIMITER, Frame, FrameReader
 from .link_events import Connected, ConsoleText, DeviceInfo, Disconnected, Event, LinkStats
-from .link_sentences import echo, fell_silent, no_answer, refused, version_mismatch
+from .link_sentences import FRAME_HEAD, echo, fell_silent, no_answer, refused, version_mismatch
 from .link_states import TRANSITIONS, Input, State
 from .messages import (
     HELLO_INTERVAL_MS,
@@ -303,6 +303,8 @@ class Link:
         self.stats.rx_bad_frames += 1
         if self.state is State.GREETING:
             self._evidence += raw[: MAX_EVIDENCE_BYTES - len(self._evidence)]
+            if FRAME_HEAD in raw and FRAME_HEAD not in self._evidence:  # behind a boot log
+                self._evidence += FRAME_HEAD
         if text := text_in(raw):
             self._events.append(ConsoleText(text))
         else:

@@ -9,10 +9,19 @@ from .console import one_line
 from .errors import BridgeError, DeviceLost, NoAnswer, RemoteProtocolError, VersionMismatch
 from .messages import DEAD_AFTER_MS, MAJOR, MINOR, START_BAUD, CloseReason, Refuse
 
+# How an answer to Hello begins on the wire, also one that is damaged further on: channel link, no flags, a number below
+# 256. No text has it.
+FRAME_HEAD = b"\1\1\2"
+
 
 def no_answer(port_name: str, has_rate: bool, evidence: bytes, timeout_s: float) -> BridgeError:
     """The handshake failed; `evidence` is what came instead of an answer."""
     where = f"{port_name} at {START_BAUD} baud" if has_rate else port_name
+    if FRAME_HEAD in evidence:
+        return NoAnswer(
+            f"A lorgnette frame answers on {where}, but nothing that it says arrives whole.",
+            "Use another, shorter cable, away from what disturbs it; behind a proxy or sim://, milder faults",
+        )
     if evidence:
         shown = one_line(evidence)
         sample = f' ("{shown}")' if shown else f" ({len(evidence)} bytes that are no text)"

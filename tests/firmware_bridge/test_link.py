@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import zlib
 
@@ -15,11 +16,14 @@ from lorgnette.firmware_bridge.errors import (
     DeviceLost,
     DeviceNotFound,
     LocalProtocolError,
+    NoAnswer,
     OutcomeUnknown,
     RemoteProtocolError,
     RequestTimeout,
     VersionMismatch,
 )
+from lorgnette.firmware_bridge.fault_line import Line
+from lorgnette.firmware_bridge.faults import Faults
 from lorgnette.firmware_bridge.frame import Frame
 from lorgnette.firmware_bridge.link import Link
 from lorgnette.firmware_bridge.link_events import (
@@ -216,6 +220,25 @@ def test_garbage_from_a_wrong_port(hand: Hand, octets: bytes, shown: str) -> Non
     error = next(e.error for e in events(hand.link) if isinstance(e, Disconnected))
     assert type(error) is RemoteProtocolError
     assert str(error) == f"Something answers on /dev/ttyACM0 at 115200 baud, but it is no lorgnette frame {shown}."
+
+
+@pytest.mark.parametrize("faults", [Faults(drop=1.0), Faults(splice=1.0), Faults(flip=0.01)])
+@pytest.mark.parametrize("before", [b"", b"ESP-ROM:esp32s3-20210327\r\n" * 20 + b"\0"])
+def test_a_frame_of_which_nothing_arrives_whole_is_no_stranger(faults: Faults, before: bytes) -> None:
+    for seed in range(20):
+        line = Line(faults, random.Random(seed), to_host=True)
+        hand = Hand(Link("/dev/ttyACM0"))
+        hand.link.start(5, 0.0, timeout_s=2.0)
+        hand.pull()
+        hand.link.receive_data(before, 0.05)
+        for n in range(20):
+            line.put(100_000 * n, hand.encode(hand.ack(5, name="a frame")))
+            hand.link.receive_data(line.take(100_000 * n), 0.1)
+        hand.at(2.0)
+        error = next(e.error for e in events(hand.link) if isinstance(e, Disconnected))
+        assert type(error) is NoAnswer
+        assert str(error).startswith("A lorgnette frame answers on /dev/ttyACM0 at 115200 baud, but nothing")
+        assert "cable" in error.remedy
 
 
 def test_a_port_that_echoes_is_no_frame(hand: Hand) -> None:
