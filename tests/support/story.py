@@ -99,6 +99,11 @@ def channel_of(piece: bytes) -> int | None:
     return None if len(piece) < 2 else piece[1] if piece[0] > 1 else 0
 
 
+def is_adpcm(piece: bytes) -> bool:
+    """Whether the second octet of a frame says so, through COBS, if neither of the two is 0."""
+    return len(piece) > 2 and piece[0] > 2 and bool(piece[2] & Flag.ADPCM)
+
+
 def faults_of(rng: random.Random) -> Faults:
     """Each seed its own mixture, from nearly clean to hopeless."""
     strength = rng.choice([0.002, 0.01, 0.03, 0.1, 0.3])
@@ -195,14 +200,13 @@ class Parts(Peripherals):
 class FrameSide:
     """Between line and frame, for one boot: what the frame hears and says."""
 
-    def __init__(self, frame: Steppable, parts: Parts, keeps_adpcm: bool) -> None:
+    def __init__(self, frame: Steppable, parts: Parts) -> None:
         self.adpcm: dict[int, bytes] = {}  # sample -> the block that was sent
         self.began_us: int | None = None
         self.cameras: set[tuple[int, int]] = set()
         """(session, call id) of each TakePhoto that was heard and not refused."""
         self._frame = frame
         self._parts = parts
-        self._of_interest = {Channel.RPC, Channel.MIC} if keeps_adpcm else {Channel.RPC}
         self._heard = FrameReader()
         self._heard_us = 0
         self._rest = b""
@@ -219,7 +223,9 @@ class FrameSide:
         if tx:
             *pieces, self._rest = (self._rest + tx).split(DELIMITER)
             for piece in pieces:
-                if channel_of(piece) in self._of_interest and (frame := Frame.decode(piece)) is not None:
+                channel = channel_of(piece)
+                of_interest = channel == Channel.RPC or (channel == Channel.MIC and is_adpcm(piece))
+                if of_interest and (frame := Frame.decode(piece)) is not None:
                     self._say(frame)
         return tx, next_us
 
@@ -229,9 +235,8 @@ class FrameSide:
 
     def _say(self, frame: Frame) -> None:
         if frame.channel == Channel.MIC:
-            if frame.flags & Flag.ADPCM:
-                audio = MicAudio.unpack(frame.payload)
-                self.adpcm[audio.sample] = audio.pcm
+            audio = MicAudio.unpack(frame.payload)
+            self.adpcm[audio.sample] = audio.pcm
         elif (reply := Reply.unpack(frame.payload[1:])).status not in (RpcStatus.ACCEPTED, RpcStatus.PENDING):
             self.cameras.discard((frame.session, reply.call_id))
 
@@ -245,7 +250,7 @@ class FrameSide:
 class HostSide:
     """Between host and line: what the host sends, and when. Closing leaves the frame alone: it outlives its hosts."""
 
-    def __init__(self, frame: Steppable, keeps_sound: bool) -> None:
+    def __init__(self, frame: Steppable) -> None:
         self.now_us = 0
         self.burst: Counter[int] = Counter()
         """Frames per channel in the largest piece that the host sent at once, since this was cleared."""
@@ -256,8 +261,7 @@ class HostSide:
         self._uncredited: deque[tuple[int, int]] = deque()
         self._sum = 0
         self._rest = b""
-        self._keeps_sound = keeps_sound
-        self._sound = bytearray()
+        self._sound: list[bytes] = []
         self._is_adpcm = False
 
     def new_host(self) -> None:
@@ -300,8 +304,9 @@ class HostSide:
         for piece in filter(None, pieces):
             channel = channel_of(piece)
             burst[channel] += 1
-            if channel == Channel.SPEAKER and self._keeps_sound and (frame := Frame.decode(piece)) is not None:
-                self._keep(frame)
+            if channel == Channel.SPEAKER:
+                self._sound.append(piece)
+                self._is_adpcm |= is_adpcm(piece)
             if channel == Channel.LINK:
                 self._uncredited.append((now_us, len(piece) + 1))
                 self._sum += len(piece) + 1
@@ -310,15 +315,16 @@ class HostSide:
             self._sum -= self._uncredited.popleft()[1]
         claim(self._sum <= UNCREDITED_BYTES, f"the host sent {self._sum} bytes without credit in {STALL_MS} ms")
 
-    def _keep(self, frame: Frame) -> None:
-        pcm = SpeakerAudio.unpack(frame.payload).pcm
-        self._sound += adpcm.decode(pcm) if frame.flags & Flag.ADPCM else pcm
-        self._is_adpcm |= bool(frame.flags & Flag.ADPCM)
-
     @property
     def decoded(self) -> list[int]:
         """The samples that were sent to the speaker, when some of them went as ADPCM; else none."""
-        return numbers(bytes(self._sound)) if self._is_adpcm else []
+        sound = bytearray()
+        for piece in self._sound if self._is_adpcm else ():
+            frame = Frame.decode(piece)
+            assert frame is not None
+            pcm = SpeakerAudio.unpack(frame.payload).pcm
+            sound += adpcm.decode(pcm) if frame.flags & Flag.ADPCM else pcm
+        return numbers(bytes(sound))
 
     def set_baud(self, baud: int) -> None:
         self._frame.set_baud(baud)
@@ -381,7 +387,7 @@ class Story:
             self.faults = replace(self.faults, rate_baud=0)
         self._frames: list[FrameSide] = []  # one for each boot
         self.cable = FaultyFrame(self._boot, self.faults, seed, uart=self._baud > 0)
-        self.host_side = HostSide(self.cable, self._baud > 0)
+        self.host_side = HostSide(self.cable)
         self._hosts = 0
         self._calls = self._photos_asked = self._objects_asked = self._captures = 0  # what was asked for
         self._objects: list[bytes | BridgeError] = []
@@ -576,9 +582,7 @@ class Story:
     # -------------------------------------------------------------------------------- what happens
     def _boot(self) -> Steppable:
         frame: Steppable = SimulatedFrame(self.parts)
-        self.frame = FrameSide(
-            self._mutate(frame) if self._mutate else frame, self.parts, bool(self._codec or self._baud)
-        )
+        self.frame = FrameSide(self._mutate(frame) if self._mutate else frame, self.parts)
         self._frames.append(self.frame)
         return self.frame
 
@@ -711,8 +715,8 @@ class Story:
         claim(len(set(photos)) == len(photos), "two photos are the same picture")
         recorded = numbers(bytes(self.parts.speaker.recorded))
         played = list(filter(None, recorded))
-        if self.host_side.decoded:  # what ADPCM made of the ramp; some of it may be missing
-            rest = iter(self.host_side.decoded)
+        if decoded := self.host_side.decoded:  # what ADPCM made of the ramp; some of it may be missing
+            rest = iter(decoded)
             claim(all(number in rest for number in played), "something was played that nobody sent, or twice")
             return
         claim(all(a < b for a, b in itertools.pairwise(played)), "a sample was played twice, or too late")
