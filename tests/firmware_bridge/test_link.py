@@ -122,7 +122,7 @@ def test_the_handshake(hand: Hand) -> None:
     assert (hello.session, hello.channel) == (0, Channel.LINK)
     hand.send(hand.ack(0xABCD, name="test frame"))
     confirm, ping = hand.pull()
-    assert confirm == Confirm(0xABCD, 64), "the host takes 64 frames of bulk data ahead"
+    assert confirm == Confirm(0xABCD, 128), "the host takes 128 frames of bulk data ahead"
     assert isinstance(ping, Ping)
     assert events(hand.link) == [], "not connected before the frame has shown that it got Confirm"
     hand.send(Pong(ping.token, 0))
@@ -528,9 +528,9 @@ def test_what_follows_a_stream_shows_its_end_as_well(connected: Hand) -> None:
 def test_a_frame_stuck_with_bulk_gets_credit_at_once(connected: Hand) -> None:
     connected.link.read_object(1)
     connected.pull()
-    connected.send(HighestSent(Channel.BULK_UP, 64))
-    assert [m for m in connected.pull() if isinstance(m, Credit)] == [Credit(Channel.BULK_UP, 128)]
-    assert connected.link.stats.rx_lost_frames == 64
+    connected.send(HighestSent(Channel.BULK_UP, 128))
+    assert [m for m in connected.pull() if isinstance(m, Credit)] == [Credit(Channel.BULK_UP, 256)]
+    assert connected.link.stats.rx_lost_frames == 128
 
 
 def test_bulk_credit_is_repeated_only_while_something_is_read(connected: Hand) -> None:
@@ -558,10 +558,10 @@ def test_an_object_is_read_and_dropped_without_a_word_about_our_own_calls(connec
     assert (call.method, call.args) == (Method.READ_OBJECT, ReadObjectArgs(3, 0).pack())
     result = ReadObjectResult(len(data), zlib.crc32(data)).pack()
     connected.send(Reply(call.call_id, Method.READ_OBJECT, RpcStatus.OK, result))
-    for at in range(0, len(data), 128):
-        connected.send(BulkData(3, at, data[at : at + 128]))
+    for at in range(0, len(data), 64):
+        connected.send(BulkData(3, at, data[at : at + 64]))
     sent = connected.pull()
-    assert Credit(Channel.BULK_UP, 96) in sent, "credit comes before the window is used up"
+    assert Credit(Channel.BULK_UP, 192) in sent, "credit comes before the window is used up"
     (drop,) = [m for m in sent if isinstance(m, Call)]
     assert drop.method == Method.DROP_OBJECT
     connected.send(Reply(drop.call_id, Method.DROP_OBJECT, RpcStatus.OK, b""))
