@@ -6,10 +6,10 @@ import array
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import wave
 from collections.abc import Callable
@@ -53,6 +53,7 @@ def test_the_file_holds_what_the_microphone_heard(tmp_path: Path) -> None:
         "missing_ms": 0,
         "lost_frames": 0,
         "dropped_frames": 0,
+        "absences": 0,
     }
     with wave.open(str(file), "rb") as recorded:
         assert (recorded.getframerate(), recorded.getnchannels(), recorded.getsampwidth()) == (16_000, 1, 2)
@@ -142,24 +143,56 @@ def test_a_signal_ends_it_and_the_file_is_whole(
     assert "Traceback" not in errors
 
 
-def test_a_frame_that_goes_away_leaves_a_whole_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["unplug=0.5:0.7", "reset=0.7"])
+def test_a_frame_that_comes_back_is_recorded_on_and_the_gap_is_silence(fault: str, tmp_path: Path) -> None:
     file = tmp_path / "talk.wav"
-    server = FrameServer()
+    port = f"sim://?{fault}"
+    result = invoke("frame", "record", "-p", port, "-o", str(file), "--seconds", "3", "--json")
+    assert result.exit_code == ExitCode.OK
+    away, back = result.stderr.splitlines()
+    assert away.startswith("lorgnette: the frame is away: ")
+    assert back == "lorgnette: the frame is back"
+    found = json.loads(result.stdout)
+    assert (found["duration_s"], found["absences"]) == (3.0, 1)
+    assert found["missing_ms"] >= 300
+    assert len(read_audio(file)) == 3 * SECOND
 
-    def unplug() -> None:
-        wait_until(lambda: file.exists() and file.stat().st_size > 10_000)
-        server.unplug()
 
-    with server:
-        thread = threading.Thread(target=unplug)
-        thread.start()
-        result = invoke("frame", "record", "-p", server.url, "-o", str(file))
-        thread.join()
+def test_a_frame_that_stays_away_leaves_a_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "talk.wav"
+    result = invoke("frame", "record", "-p", "sim://?unplug=0.5:600", "-o", str(file), "--seconds", "1")
     assert result.exit_code == ExitCode.DEVICE_LOST
     assert len(read_audio(file)) + 44 == file.stat().st_size
-    report, *sentence = result.stderr.splitlines()
+    away, report, *sentence = result.stderr.splitlines()
+    assert "is away" in away
     assert report.startswith(f"{file}: ")
     assert_one_sentence("\n".join(sentence))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no signals for another process")
+def test_without_a_length_a_frame_is_waited_for_until_ctrl_c(tmp_path: Path) -> None:
+    file = tmp_path / "talk.wav"
+    command = [*COMMAND, "frame", "record", "-p", "sim://?unplug=0.5:600", "-o", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "is away" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline().startswith(f"{file}: ")
+        assert process.wait(60) == ExitCode.OK
+
+
+def test_an_absence_on_the_time_line() -> None:
+    file = Memory()
+    tape = Tape(file, most_samples=40_000)
+    tape.skip(1.0)
+    assert file.pcm == b"", "before the first sound there is nothing to keep in time with"
+    tape.add(1000, b"aabb")
+    tape.skip(1.5)
+    tape.add(7, b"cc")
+    assert file.pcm == b"aabb" + bytes(48_000) + b"cc"
+    assert (tape.missing_samples, tape.absences, tape.is_full) == (24_000, 2, False)
+    tape.skip(3600.0)
+    assert tape.is_full and len(file.pcm) == 80_000
 
 
 @pytest.mark.parametrize(
@@ -229,6 +262,24 @@ def test_the_speaker_gets_what_the_file_holds(tmp_path: Path) -> None:
     assert piped.exit_code == 0
     assert sounding(bytes(parts.speaker.recorded)) == sounding(pcm) + sounding(pcm[::-1])
     assert piped.stderr.startswith("standard input: played 0.8 s")
+
+
+@pytest.mark.parametrize(
+    ("port", "cause", "lost"),
+    [
+        ("sim://?lose=0.05&seed=2", r": \d+ frames were lost on the line$", True),
+        ("sim://?line=uart&rate=115200", ", because it came too late$", False),
+    ],
+)
+def test_gaps_are_told_with_what_is_known_of_them(port: str, cause: str, lost: bool, tmp_path: Path) -> None:
+    file = tmp_path / "sound.wav"
+    file.write_bytes(wav_bytes(ramp(SECOND)))
+    result = invoke("frame", "play", str(file), "-p", port)
+    assert result.exit_code == ExitCode.OK
+    assert re.search(rf", with \d+ ms of gaps{cause}", result.stderr)
+    found = json.loads(invoke("frame", "play", str(file), "-p", port, "--json").stdout)
+    assert (found["lost_frames"] > 0) is lost
+    assert found["gaps_ms"] > 0
 
 
 def test_another_rate_and_two_channels_are_made_fit(tmp_path: Path) -> None:
