@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 WATCH_S = 1.0  # between two rows
 HEAD_EVERY = 20  # rows
-ABSENCE_S = 10.0  # as in `run`
 POLL_S = 0.05
 
 # Label, the frame's field of GetStats, the host's field of LinkStats; "" where only the other side counts that.
@@ -98,7 +97,8 @@ def stats(
 ) -> None:
     """Print both sides' counters and the round trip.
 
-    The frame counts since it booted, the host since this command began; the requests that ask are counted, too.
+    The frame counts since it booted, the host since this command began; the requests that ask are counted, too. With
+    --watch a frame that goes away is waited for.
     """
     if watch and seconds_s is not None:
         raise click.UsageError("--watch goes on until Ctrl-C: leave out --seconds.")
@@ -157,16 +157,20 @@ def _watch(device: Device, as_json: bool) -> None:
 
     before: Reading | None = None
     rows = 0
+    away = False
     while True:
         try:
             now = read(device, WATCH_S if before is not None else 0.0, enough=1)
         except (DeviceLost, OutcomeUnknown, RequestTimeout) as error:
-            if as_json:
-                click.echo(json.dumps({"schema": SCHEMA, "lost": str(error)}))
-            else:
-                click.echo(printable(f"lost: {error}"))
-            _wait_for(device, error)
+            if not away:
+                click.echo(
+                    json.dumps({"schema": SCHEMA, "lost": str(error)}) if as_json else printable(f"lost: {error}")
+                )
+            away = True
+            while not device.connected:
+                time.sleep(POLL_S)
             continue
+        away = False
         if before is not None:
             if as_json:
                 line = line_facts(device)
@@ -190,15 +194,6 @@ def _row(now: Reading, before: Reading) -> str:
         value = rates[side][name]
         cells.append(f"{value / 1000:>{width}.1f}" if title.endswith("kB") else f"{value:>{width}.1f}")
     return " " * 6 + "".join(cells) + f"{percentile(now.trips_ms, 50):>14.1f}{now.frame['baud'] or '-':>11}"
-
-
-def _wait_for(device: Device, error: Exception) -> None:
-    """Until the frame is back. Raises `error` when it stays away."""
-    until_s = time.monotonic() + ABSENCE_S
-    while not device.connected:
-        if time.monotonic() >= until_s:
-            raise error
-        time.sleep(POLL_S)
 
 
 def _facts(line: Mapping[str, Any], now: Reading) -> dict[str, Any]:
