@@ -171,4 +171,6 @@ class LockstepDevice(DeviceApi):
                 core.port_opened(self.now_s)
             if self._reopen_s is None:
                 core.link.receive_data(from_frame, self.now_s)
+                if not from_frame and self._next_us > self._now_us() and not must_reopen:
+                    break  # neither has more to say
         self._asked = False
