@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.simulate import Outcome, play, play_all, report
+from tests.simulate import Outcome, main, play, play_all, report
 from tests.support.story import Broken, Story
 
 from lorgnette.firmware_bridge.codec import payload_of
@@ -33,17 +33,19 @@ SEEDS = int(os.environ.get("LORGNETTE_SEEDS", "10000"))
 
 @pytest.mark.timeout(1800)  # five minutes on two cores; a busy machine may take longer
 def test_every_story_ends_well() -> None:
-    failed: dict[int, str] = {}
+    total = Outcome()
     for outcome in play_all(0, SEEDS, os.cpu_count() or 1):
-        failed |= outcome.failed
-    assert not failed, report(failed)
+        total.add(outcome)
+    print(total)
+    assert not total.failed, report(total.failed)
+    assert total.seeds == SEEDS
 
 
 def test_the_cable_does_hurt() -> None:
     """The invariants would hold on a good cable too; this one is bad in every way that there is."""
-    total = Outcome({}, Counter(), 0.0)
+    total = Outcome()
     for outcome in play_all(0, 150, os.cpu_count() or 1):
-        total.counts += outcome.counts
+        total.add(outcome)
     struck = {"flip", "drop", "lose", "truncate", "duplicate", "reorder", "splice", "noise", "stall", "unplug"}
     struck |= {"reset", "panic", "brownout"}
     assert struck < set(FAULTS), "the others are no matter of chance"
@@ -52,6 +54,16 @@ def test_the_cable_does_hurt() -> None:
     least |= dict.fromkeys(struck - rare.keys(), 300)
     assert {word: count for word, count in least.items() if total.counts[word] < count} == {}
     assert total.counts["sessions"] > total.counts["hosts"] > 170, "hosts come and go, and their sessions die"
+
+
+@pytest.mark.parametrize("option", ["--seeds=0", "--seeds=-1", "--jobs=0"])
+def test_no_seeds_are_no_success(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["simulate.py", option])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    with pytest.raises(ValueError, match="are none"):
+        list(play_all(0, 0, 1))
 
 
 def test_a_failure_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
