@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .frame import Frame
-from .messages import TYPED, UNTYPED, Call, Channel, Message, Method, Reply
+from .frame import Frame, channel_name
+from .messages import TYPED, UNTYPED, Call, Channel, Credit, HighestSent, Message, Method, Reply
 
 _TYPED_CHANNELS = frozenset(channel for channel, _ in TYPED)
 _METHODS = {int(m): m.name.lower() for m in Method}
@@ -24,13 +24,16 @@ def message_of(frame: Frame) -> Message | None:
 
 
 def summary_of(frame: Frame) -> str:
-    """A few words for a log of the wire: the message's name, and for audio and bulk how much of it."""
+    """A few words for a log of the wire: the message's name, of which channel it speaks, how much audio or bulk."""
     message = message_of(frame)
     if message is None:
         return f"channel {frame.channel}, {len(frame.payload)} B"
     name = type(message).__name__
     if isinstance(message, Call | Reply):
         return f"{name} {_METHODS.get(message.method, message.method)}"
+    if isinstance(message, Credit | HighestSent):
+        number = message.allowed if isinstance(message, Credit) else message.seq
+        return f"{name} {channel_name(message.channel)} {number}"
     if frame.channel in (Channel.MIC, Channel.SPEAKER, Channel.BULK_UP):
         return f"{name} {len(frame.payload)} B"
     return name

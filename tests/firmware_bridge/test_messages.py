@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from lorgnette.firmware_bridge import messages
 from lorgnette.firmware_bridge.codec import message_of, payload_of, summary_of
 from lorgnette.firmware_bridge.frame import Frame
-from lorgnette.firmware_bridge.messages import MAX_PAYLOAD_BYTES, TYPED, UNTYPED, Message
+from lorgnette.firmware_bridge.messages import (
+    MAX_PAYLOAD_BYTES,
+    TYPED,
+    UNTYPED,
+    Channel,
+    Credit,
+    HighestSent,
+    Message,
+)
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = tomllib.loads((ROOT / "firmware_bridge/schema.toml").read_text(encoding="utf-8"))
@@ -61,6 +69,18 @@ def test_round_trip(name: str, data: st.DataObject) -> None:
         frame = Frame(kind.CHANNEL, 0, 1, 1, payload_of(message))
         assert message_of(frame) == message
         assert name in summary_of(frame)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (Credit(Channel.SPEAKER, 14), "Credit speaker 14"),
+        (HighestSent(Channel.BULK_UP, 65535), "HighestSent bulk_up 65535"),
+        (Credit(99, 1), "Credit 99 1"),
+    ],
+)
+def test_credit_names_its_channel(message: Message, text: str) -> None:
+    assert summary_of(Frame(Channel.LINK, 0, 1, 1, payload_of(message))) == text
 
 
 def test_every_message_is_reachable_by_its_octets() -> None:
