@@ -83,8 +83,12 @@ def monitor(
     started_s = time.monotonic()
     began = datetime.now().astimezone().timestamp() - started_s
 
+    newest_s = started_s
+
     def show(line: Line) -> None:
-        when = datetime.fromtimestamp(began + line.at_s).astimezone()
+        nonlocal newest_s
+        newest_s = max(newest_s, line.at_s)  # a printed line that waited for its end began before what was told last
+        when = datetime.fromtimestamp(began + newest_s).astimezone()
         click.echo(_as_json(when, line) if as_json else _as_text(when, line))
 
     with closing(source), keys() as typed:

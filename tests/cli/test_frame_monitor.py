@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -111,7 +112,20 @@ def test_every_frame_on_the_wire_and_the_counters() -> None:
     frames = [line for line in told if line["event"] == "frame"]
     assert [(line["direction"], line["summary"]) for line in frames[:2]] == [("tx", "Hello"), ("rx", "HelloAck")]
     assert {line["channel"] for line in frames} >= {"link", "rpc"}
+    assert any(re.fullmatch(r"Credit rpc \d+", line["summary"]) for line in frames)
     assert {line["event"] for line in told} == {"frame", "connected", "stats"}
+
+
+def test_the_times_never_go_back() -> None:
+    """Also where a printed line without an end waited for it while frames came."""
+    with monitoring("-p", "sim://?splice=0.4&bootlog=1&seed=4", "--json", "--frames", "--seconds", "4") as monitor:
+        monitor.process.wait(PATIENCE_S)
+        told = []
+        while (line := monitor.lines.get(timeout=PATIENCE_S)) is not None:
+            told.append(json.loads(line))
+    assert {"frame", "prints"} <= {line["event"] for line in told}
+    times = [line["time"] for line in told]
+    assert times == sorted(times)
 
 
 def test_the_lines_for_people() -> None:
@@ -153,7 +167,7 @@ def test_a_mute_board_is_said_once() -> None:
 @pytest.mark.parametrize(
     ("greeting", "event", "shown"),
     [
-        (b"login: \x1b[2J\x1b]0;you\x07 now\r\n", "prints", "you now"),
+        (b"login: \x1b[2J\x1b]0;you\x07 now\r\n", "prints", "login:  now"),
         (b"\xf8\x00\x81\xff\x9b2J", "noise", "bytes that are neither frame nor text"),
     ],
 )
