@@ -23,4 +23,5 @@ say "generated messages" && "$python" firmware_bridge/generate.py --check
 say "headers and drawings of the boards" && "$python" hardware/boards/generate.py --check
 say "vectors and cases of conformance" && "$python" tests/update_conformance.py --check
 say "generated parts of README.md" && "$python" tests/update_readme.py --check
-say "pytest" && exec "$python" -m pytest "$@"
+# Two at a time, file by file: what a file shares is made once.
+say "pytest" && exec "$python" -m pytest -n 2 --dist loadfile "$@"
