@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -240,16 +241,20 @@ def entry() -> None:
     try:
         cli.main()
     except SystemExit as done:
-        if any(thread.daemon for thread in threading.enumerate()):
-            _leave(done.code if isinstance(done.code, int) else ExitCode.OK)
+        # The status is decided: a Ctrl-C that finds the interpreter shutting down would end the process by the signal.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = done.code if isinstance(done.code, int) else ExitCode.OK
+        if code == ExitCode.INTERRUPTED or any(thread.daemon for thread in threading.enumerate()):
+            _leave(code)
         raise
 
 
 def _leave(code: int) -> None:
-    """Exit at once. Everything is closed, but a thread is still deep in an engine's C++ code.
+    """Exit at once. Everything is closed, but a thread is still deep in an engine's C++ code, or Ctrl-C ended it all.
 
     The interpreter's own shutdown would end that thread when it next asks for the lock, and the unwinding of its stack
-    ends the process with a message of the C++ runtime.
+    ends the process with a message of the C++ runtime. And where Ctrl-C had come in the middle of code that Python made
+    from text (a dataclass), `python -m` takes it for unhandled, and ends the process by the signal.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,31 @@ thread.join()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("worked\n", "")
+
+
+def test_ctrl_c_in_code_that_python_made_from_text_ends_as_any_other(tmp_path: Path) -> None:
+    """`python -m` takes it for unhandled ever after, and would end the process by the signal."""
+    (tmp_path / "interrupted.py").write_text("""
+import sys
+from lorgnette.cli import main
+from lorgnette.cli.entry import entry
+main.Root.invoke = lambda self, context: exec("raise KeyboardInterrupt")
+sys.argv = ["lorgnette", "config", "path"]
+entry()
+""")
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "lorgnette: interrupted\n")
+
+
+def test_ctrl_c_behind_the_end_changes_nothing() -> None:
+    code = """
+import atexit, os, signal, sys
+from lorgnette.cli.entry import entry
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["lorgnette", "--version"]
+entry()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("lorgnette ")
