@@ -5,6 +5,7 @@
 
 #if BOARD_HAS_CAMERA
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "esp_camera.h"
@@ -22,6 +23,7 @@ static TaskHandle_t task;
 static QueueHandle_t ready;
 static uint8_t *buffer;
 static bool busy; /* app task only */
+static _Atomic bool cancelled;
 
 static camera_config_t configuration(void)
 {
@@ -61,7 +63,11 @@ static picture_t grab(void)
     picture_t picture = {.status = GLINK_PHOTO_STATUS_CAPTURE_FAILED};
     for (unsigned i = 0; i < SETTLING_FRAMES; i++) {
         camera_fb_t *early = esp_camera_fb_get();
-        if (early != NULL) esp_camera_fb_return(early);
+        if (early == NULL || atomic_load(&cancelled)) { /* each wait for a mute sensor takes four seconds */
+            if (early != NULL) esp_camera_fb_return(early);
+            return picture;
+        }
+        esp_camera_fb_return(early);
     }
     camera_fb_t *frame = esp_camera_fb_get();
     if (frame == NULL) return picture;
@@ -106,12 +112,14 @@ int32_t camera_take(void)
 {
     if (busy) return -1;
     busy = true;
+    atomic_store(&cancelled, false);
     (void)xTaskNotifyGive(task);
     return 0;
 }
 
-bool camera_busy(void)
+bool camera_cancel(void)
 {
+    atomic_store(&cancelled, true);
     return busy;
 }
 
@@ -133,7 +141,7 @@ int32_t camera_take(void)
     return -1;
 }
 
-bool camera_busy(void)
+bool camera_cancel(void)
 {
     return false;
 }

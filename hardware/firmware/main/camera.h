@@ -19,8 +19,9 @@ void camera_start(void);
 /* Begins to take a picture. Returns 0, or -1 while one is being taken or where there is no camera. */
 int32_t camera_take(void);
 
-/* Whether the sensor may be on. */
-bool camera_busy(void);
+/* The picture is not wanted any more: the sensor goes off with the frame that it is at. Returns whether it may still
+ * be on; camera_ready() then tells when it is off. */
+bool camera_cancel(void);
 
 /* Takes the picture that is ready, and whose sensor is off again. Returns false when there is none. */
 bool camera_ready(picture_t *picture);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The app task: it owns frame_app and carries everything between it and the drivers. See tasks.h for the others. */
-#include <string.h>
+#include <stdatomic.h>
 
 #include "board.h"
 #include "button.h"
@@ -35,6 +35,7 @@ static StreamBufferHandle_t received;
 static uint8_t sending[SEND_BYTES];
 static size_t sending_at;
 static size_t sending_n;
+static _Atomic bool drivers_started;
 static bool microphone_on;
 static bool speaker_on;
 
@@ -69,7 +70,7 @@ static int32_t hal_camera_start(void *ctx)
 static int32_t hal_camera_stop(void *ctx)
 {
     (void)ctx;
-    return camera_busy() ? 1 : 0;
+    return camera_cancel() ? 1 : 0;
 }
 
 static int32_t hal_battery_percent(void *ctx)
@@ -154,6 +155,7 @@ static TickType_t sleep_ticks(bool sent_all)
 static void run_app(void *arg)
 {
     (void)arg;
+    while (!atomic_load(&drivers_started)) (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
     ESP_ERROR_CHECK(esp_task_wdt_add(NULL));
     for (bool sent_all = true;; sent_all = pump_sending()) {
         uint32_t why = 0;
@@ -224,4 +226,6 @@ void app_main(void)
     made = xTaskCreatePinnedToCore(run_receive, "rx", TASK_DRIVER_STACK_BYTES, NULL, TASK_RECEIVE_PRIORITY, NULL,
                                    TASK_DRIVER_CORE);
     configASSERT(made == pdPASS);
+    atomic_store(&drivers_started, true); /* until here nothing may be asked of them */
+    (void)xTaskNotifyGive(app_task);
 }

@@ -77,8 +77,9 @@ void microphone_enable(uint8_t on)
     if ((on != 0u) == enabled) return;
     if (on != 0u) {
         (void)xQueueReset(blocks);
-        enabled = i2s_channel_enable(channel) == ESP_OK;
-        if (enabled) (void)xTaskNotifyGive(task);
+        ESP_ERROR_CHECK(i2s_channel_enable(channel)); /* a LED that is lit for a microphone that is not: boot again */
+        enabled = true;
+        (void)xTaskNotifyGive(task);
     } else {
         ESP_ERROR_CHECK(i2s_channel_disable(channel)); /* a microphone that cannot be switched off: rather boot again */
         enabled = false;

@@ -32,7 +32,9 @@ void __wrap_esp_panic_handler(panic_info_t *info)
     note.uptime_s = (uint32_t)(esp_timer_get_time() / 1000000);
     note.address = (uint32_t)(uintptr_t)info->addr;
     note.core = info->core;
-    const char *reason = info->reason != NULL ? info->reason : info->description;
+    /* An abort or a failed assertion traps itself on purpose: what it was about stands beside the trap. */
+    const char *reason = g_panic_abort ? g_panic_abort_details : NULL;
+    if (reason == NULL) reason = info->reason != NULL ? info->reason : info->description;
     if (reason == NULL) reason = "unknown";
     size_t n = 0;
     for (; reason[n] != '\0' && n + 1u < REASON_BYTES; n++) note.reason[n] = reason[n];

@@ -16,7 +16,7 @@ _Static_assert(BOARD_LINK_RX_RING_BYTES >= GLINK_RX_RING_BYTES, "every window at
 #define EVENTS 16
 #define READ_WAIT_MS 500u
 #define RX_IDLE_SYMBOLS 2u /* what is left in the FIFO comes after this many symbols of silence */
-#define DRAIN_MS 100u      /* the longest frame at 115,200 baud */
+#define DRAIN_MS 400u      /* a full ring of 4 KB at 115,200 baud */
 
 static QueueHandle_t events;
 

@@ -36,6 +36,7 @@ uint32_t speaker_blocks_passed(void)
 #define QUEUED_BLOCKS 2u
 #define DMA_BUFFERS 4u
 #define DMA_SAMPLES 160u /* 10 ms */
+#define BLOCK_MS (BLOCK_SAMPLES * 1000u / GLINK_SAMPLE_RATE_HZ)
 
 static i2s_chan_handle_t channel;
 static QueueHandle_t blocks;
@@ -47,7 +48,9 @@ static void run(void *arg)
     for (;;) {
         if (xQueueReceive(blocks, &block, 0) != pdTRUE) memset(&block, 0, sizeof block);
         size_t written = 0;
-        (void)i2s_channel_write(channel, block.pcm, sizeof block.pcm, &written, portMAX_DELAY);
+        if (i2s_channel_write(channel, block.pcm, sizeof block.pcm, &written, portMAX_DELAY) != ESP_OK) {
+            vTaskDelay(pdMS_TO_TICKS(BLOCK_MS)); /* the pace of the frame, also of one whose amplifier has no clock */
+        }
         block_passed();
     }
 }

@@ -47,6 +47,9 @@ int esp_app_get_elf_sha256(char *dst, size_t size)
     return snprintf(dst, size, "%s", "deadbeef0123456789");
 }
 
+bool g_panic_abort;
+char *g_panic_abort_details;
+
 void __real_esp_panic_handler(panic_info_t *info);
 void __wrap_esp_panic_handler(panic_info_t *info);
 
@@ -138,6 +141,13 @@ static void notes(void)
     take_note("silent", 96);
     __wrap_esp_panic_handler(&info);
     take_note("short", 10);
+    static char details[] = "assert failed: run_app main.c:166";
+    g_panic_abort = true;
+    g_panic_abort_details = details;
+    info.reason = "StoreProhibited";
+    __wrap_esp_panic_handler(&info);
+    take_note("abort", 96);
+    g_panic_abort = false;
     printf("panics %u\n", panics);
 }
 

@@ -1,6 +1,8 @@
 /* A stand-in: see ../README.md. */
 #pragma once
 #include <stdbool.h>
+extern bool g_panic_abort;
+extern char *g_panic_abort_details;
 typedef enum panic_exception_t { PANIC_EXCEPTION_FAULT } panic_exception_t;
 typedef void (*panic_info_dump_fn_t)(const void *frame);
 typedef struct panic_info_t {

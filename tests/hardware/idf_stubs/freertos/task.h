@@ -10,4 +10,5 @@ BaseType_t xTaskNotify(TaskHandle_t task, uint32_t value, eNotifyAction action);
 BaseType_t xTaskNotifyFromISR(TaskHandle_t task, uint32_t value, eNotifyAction action, BaseType_t *woken);
 BaseType_t xTaskNotifyGive(TaskHandle_t task);
 BaseType_t xTaskNotifyWait(uint32_t clear_on_entry, uint32_t clear_on_exit, uint32_t *value, TickType_t wait);
+void vTaskDelay(const TickType_t ticks);
 uint32_t ulTaskNotifyTake(BaseType_t clear_on_exit, TickType_t wait);
