@@ -394,6 +394,7 @@ class Story:
         self.cable = FaultyFrame(self._boot, self.faults, seed, uart=self._baud > 0)
         self.host_side = HostSide(self.cable)
         self._hosts = 0
+        self._hosted = False
         self._calls = self._photos_asked = self._objects_asked = self._captures = 0  # what was asked for
         self._objects: list[bytes | BridgeError] = []
         self._ended: list[CallFinished] = []
@@ -575,6 +576,7 @@ class Story:
         if killed > 0.4:
             return
         self._retire()
+        self._hosted = False  # until the next one is connected nobody is there to whom a press could be told
         if killed < 0.2:
             self._tell("the host is killed")
             self._calls, self._photos_asked = len(self._ended), len(self.photos)  # nobody is told how these end
@@ -606,6 +608,7 @@ class Story:
         else:
             raise Broken("no handshake on a good cable")
         self._tell(f"host {self._hosts} is connected" + (f" at {self.device.baud} baud" if self._baud else ""))
+        self._hosted = True
         self._streams, self._over = {}, set()
         self.device.subscribe(self._on_event)
         if self._say is not None:
@@ -616,7 +619,7 @@ class Story:
         assert self.frame.began_us is not None
         sample = (at_us - self.frame.began_us) * 16 // 1000
         self._tell(f"the button goes down at sample {sample}")
-        self._presses.append(Press(self.parts.boots, sample, excused=not self.device.connected))
+        self._presses.append(Press(self.parts.boots, sample, excused=not (self._hosted and self.device.connected)))
 
     def _on_connected(self) -> None:
         stats, blocks = self.device.stats(), len(self.parts.blocks)
