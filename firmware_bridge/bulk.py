@@ -8,41 +8,27 @@ from __future__ import annotations
 
 import zlib
 
-from .errors import BridgeError, DeviceLost, RemoteProtocolError, RequestTimeout
+from .errors import DeviceLost, RemoteProtocolError, RequestTimeout
 from .link_events import CallFinished, ObjectFailed, ObjectReceived
-from .messages import MAX_OBJECT_BYTES, OBJECT_STALL_MS, BulkData, ReadObjectResult
-
-STALL_S = OBJECT_STALL_MS / 1000  # silence on the bulk channel after which data is taken for lost
+from .messages import MAX_OBJECT_BYTES, BulkData, ReadObjectResult
+from .transfer import STALL_S, Transfer
 
 # Frames beyond a hole before we ask again: the last ones of the former run may still be on their way after a restart.
 STRAYS = 3
 
-# Restarts in a row that brought nothing, then we give up: 3 s of stalls, as long as the link waits for a dead peer.
-MAX_FRUITLESS = 10
 
+class ObjectRead(Transfer):
+    """One object on its way to the host; its question is ReadObject."""
 
-class ObjectRead:
-    """One object on its way to the host.
-
-    Attributes:
-        call_id: of the ReadObject that is under way, if any.
-        outcome: None until the end, then what to tell the caller.
-        restarts: how often it was asked for again.
-    """
+    outcome: ObjectReceived | ObjectFailed | None
 
     def __init__(self, object_id: int, have: bytes = b"") -> None:
         """`have`: its first octets, from an attempt that a broken link ended."""
-        self.object_id = object_id
-        self.call_id: int | None = None
-        self.outcome: ObjectReceived | ObjectFailed | None = None
-        self.restarts = -1  # the first question is none
+        super().__init__(object_id)
         self._data = bytearray(have)
         self._size: int | None = None
         self._crc32 = 0
-        self._must_ask = True
-        self._stall_s: float | None = None
         self._strays = 0
-        self._fruitless = 0
         self._corrupt = 0
 
     @property
@@ -55,8 +41,8 @@ class ObjectRead:
         return len(self._data) if self._must_ask and self.outcome is None else None
 
     def asked(self, call_id: int) -> None:
-        self.call_id, self._must_ask, self._strays, self._stall_s = call_id, False, 0, None
-        self.restarts += 1
+        super().asked(call_id)
+        self._strays = 0
 
     def receive_reply(self, finished: CallFinished, now_s: float) -> None:
         """Take the end of our ReadObject."""
@@ -96,29 +82,14 @@ class ObjectRead:
         else:
             self._finish_if_complete()
 
-    def tick(self, now_s: float) -> None:
-        if self.outcome is None and self._stall_s is not None and now_s >= self._stall_s:
-            self._ask_again()
-
-    def next_deadline(self) -> float | None:
-        return self._stall_s if self.outcome is None else None
-
     def link_lost(self) -> ObjectFailed:
         """The session is over. What came may be the beginning of the next attempt."""
         error = DeviceLost("The link broke while an object was on its way.", "Ask for it again.")
         return ObjectFailed(self.object_id, error, bytes(self._data))
 
-    def _ask_again(self) -> None:
-        self._must_ask, self._stall_s = True, None
-        self._fruitless += 1
-        if self._fruitless > MAX_FRUITLESS:
-            what = f"of {self._size} bytes" if self._size is not None else "of unknown size"
-            self._fail(
-                RequestTimeout(
-                    f"The frame stopped sending an object {what} at byte {len(self._data)}.",
-                    "Try again; with a long cable choose a lower rate: --baud 460800",
-                )
-            )
+    def _standstill(self) -> str:
+        what = f"of {self._size} bytes" if self._size is not None else "of unknown size"
+        return f"The frame stopped sending an object {what} at byte {len(self._data)}."
 
     def _finish_if_complete(self) -> None:
         if self._size is None or len(self._data) < self._size:
@@ -131,6 +102,3 @@ class ObjectRead:
             self._corrupt += 1
             self._data.clear()
             self._must_ask, self._stall_s = True, None
-
-    def _fail(self, error: BridgeError) -> None:
-        self.outcome = ObjectFailed(self.object_id, error)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import zlib
 
-from .errors import BridgeError, DeviceLost, RemoteProtocolError, RequestRefused, RequestTimeout
+from .errors import DeviceLost, RemoteProtocolError, RequestRefused, RequestTimeout
 from .link_events import CallFinished, ObjectFailed, ObjectWritten
 from .messages import (
-    OBJECT_STALL_MS,
     BulkWrite,
     ObjectEvent,
     ObjectKind,
@@ -20,11 +19,7 @@ from .messages import (
     WriteObjectArgs,
     WriteObjectResult,
 )
-
-STALL_S = OBJECT_STALL_MS / 1000
-
-# Holes and silences in a row after which the frame had no more than before: 3 s of stalls, then we give up.
-MAX_FRUITLESS = 10
+from .transfer import STALL_S, Transfer
 
 
 def object_number(data: bytes) -> int:
@@ -32,29 +27,19 @@ def object_number(data: bytes) -> int:
     return (zlib.crc32(data) & 0xFFFF) or 1
 
 
-class ObjectWrite:
-    """One object on its way to the frame.
+class ObjectWrite(Transfer):
+    """One object on its way to the frame; its question is WriteObject. `restarts` also counts holes."""
 
-    Attributes:
-        call_id: of the WriteObject that is under way, if any.
-        outcome: None until the end, then what to tell the caller.
-        restarts: how often we had to go back or to ask again.
-    """
+    outcome: ObjectWritten | ObjectFailed | None
 
     def __init__(self, kind: ObjectKind, data: bytes) -> None:
-        self.object_id = object_number(data)
-        self.call_id: int | None = None
-        self.outcome: ObjectWritten | ObjectFailed | None = None
-        self.restarts = -1  # the first question is none
+        super().__init__(object_number(data))
         self._kind = kind
         self._data = data
         self._crc32 = zlib.crc32(data)
-        self._must_ask = True
         self._at: int | None = None  # the next octet to send; None until the frame has said where to begin
         self._reached = 0  # the most that the frame ever said to have
         self._sent = 0
-        self._stall_s: float | None = None
-        self._fruitless = 0
         self._corrupt = False
 
     @property
@@ -77,10 +62,6 @@ class ObjectWrite:
         if not self._must_ask or self.outcome is not None:
             return None
         return WriteObjectArgs(self.object_id, self._kind, len(self._data), self._crc32)
-
-    def asked(self, call_id: int) -> None:
-        self.call_id, self._must_ask, self._stall_s = call_id, False, None
-        self.restarts += 1
 
     def next_piece(self, chunk_bytes: int, now_s: float) -> BulkWrite:
         """The next octets to send, at most `chunk_bytes`. Only while `wants_to_send`."""
@@ -131,13 +112,6 @@ class ObjectWrite:
                 RequestRefused("The frame can take no more of the object.", RpcStatus.FAILED, "Send a smaller one.")
             )
 
-    def tick(self, now_s: float) -> None:
-        if self.outcome is None and self._stall_s is not None and now_s >= self._stall_s:
-            self._ask_again()
-
-    def next_deadline(self) -> float | None:
-        return self._stall_s if self.outcome is None else None
-
     def link_lost(self) -> ObjectFailed:
         """The session is over. The frame keeps what it has: the same object written again goes on there."""
         error = DeviceLost("The link broke while an object was on its way to the frame.", "Send it again.")
@@ -149,19 +123,5 @@ class ObjectWrite:
             self._reached, self._fruitless = offset, 0
         self._give_up_if_fruitless()
 
-    def _ask_again(self) -> None:
-        self._must_ask, self._stall_s = True, None
-        self._fruitless += 1
-        self._give_up_if_fruitless()
-
-    def _give_up_if_fruitless(self) -> None:
-        if self._fruitless > MAX_FRUITLESS:
-            self._fail(
-                RequestTimeout(
-                    f"The frame stopped taking an object of {len(self._data)} bytes at byte {self._reached}.",
-                    "Try again; with a long cable choose a lower rate: --baud 460800",
-                )
-            )
-
-    def _fail(self, error: BridgeError) -> None:
-        self.outcome = ObjectFailed(self.object_id, error)
+    def _standstill(self) -> str:
+        return f"The frame stopped taking an object of {len(self._data)} bytes at byte {self._reached}."

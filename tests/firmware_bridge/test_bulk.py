@@ -7,10 +7,11 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorgnette.firmware_bridge.bulk import MAX_FRUITLESS, STALL_S, ObjectRead
+from lorgnette.firmware_bridge.bulk import ObjectRead
 from lorgnette.firmware_bridge.errors import BridgeError, RemoteProtocolError, RequestRefused, RequestTimeout
 from lorgnette.firmware_bridge.link_events import CallFinished, ObjectFailed, ObjectReceived
 from lorgnette.firmware_bridge.messages import MAX_OBJECT_BYTES, BulkData, Method, ReadObjectResult, RpcStatus
+from lorgnette.firmware_bridge.transfer import MAX_FRUITLESS, STALL_S
 
 DATA = bytes(range(256)) * 20
 CRC = zlib.crc32(DATA)

@@ -48,7 +48,8 @@ from lorgnette.firmware_bridge.messages import (
     WriteObjectArgs,
     WriteObjectResult,
 )
-from lorgnette.firmware_bridge.object_write import MAX_FRUITLESS, STALL_S, ObjectWrite, object_number
+from lorgnette.firmware_bridge.object_write import ObjectWrite, object_number
+from lorgnette.firmware_bridge.transfer import MAX_FRUITLESS, STALL_S
 
 DATA = bytes(range(256)) * 20
 CRC = zlib.crc32(DATA)
